@@ -1,0 +1,60 @@
+# What is needed is made on first use, inside this folder, and made again when the dependencies change.
+# PYTHON=python3.12 chooses an interpreter; ARGS="--port 9999" goes to `kobako start`, PYTEST_ARGS="-x" to pytest.
+
+PYTHON ?= python3
+ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --cache-dir .cache/pip -c constraints.txt
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+DEPENDENCIES := pyproject.toml constraints.txt
+
+# Temporary files too stay in the folder; pytest keeps those of the last runs.
+export TMPDIR := $(CURDIR)/.cache/tmp
+$(shell mkdir -p .cache/tmp)
+
+.PHONY: help serve check test lint fmt
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make serve   start the server on http://127.0.0.1:8888/v1/, with its data in this folder"
+	@echo "make check   format, lint, types and the quick tests: before each commit, about a minute"
+	@echo "make test    all of that, and the tests with real servers and clients"
+	@echo "make fmt     put the code into its format, and mend what the linter can"
+
+serve: $(VENV)/.runtime
+	@$(BIN)/python -m kobako start $(ARGS)
+
+check: lint
+	$(PYTEST) -m "not slow and not server and not clients"
+
+test: lint
+	$(PYTEST)
+
+lint: $(VENV)/.development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fmt: $(VENV)/.development
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/.runtime: $(DEPENDENCIES) | $(BIN)/python
+	@echo "Installing Kobako into $(VENV)"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.development: $(DEPENDENCIES) | $(BIN)/python
+	@echo "Installing Kobako and its development tools into $(VENV)"
+	@$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.runtime
+
+# The name of the interpreter: gone when the one it stands for is, and then made again.
+$(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "Kobako needs Python 3.11 or later; '$(PYTHON)' is not. Choose another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)

@@ -1,0 +1,38 @@
+"""Kobako stores JSON, synchronises it and shares it: the toolkit's public names.
+
+What a server of one's own is made of: an `App` gets `Settings` and descriptions of its kinds of objects, each a
+`Resource`. The stock server's own (`kobako.resources`) are written with these names only.
+"""
+
+from kobako.app import App
+from kobako.model.events import Change, ObjectsChanged
+from kobako.model.resource import Resource, Target
+from kobako.model.transaction import Transaction
+from kobako.permission.base import AUTHENTICATED, EVERYONE
+from kobako.protocol.errors import ApiError, InvalidParameters, Problem, invalid
+from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
+from kobako.protocol.jsontext import JsonObject
+from kobako.settings import Settings, SettingsError, read_settings
+
+__all__ = [
+    "AUTHENTICATED",
+    "EVERYONE",
+    "NAME",
+    "RELAXED_UUID",
+    "UUID4",
+    "ApiError",
+    "App",
+    "Change",
+    "IdGenerator",
+    "InvalidParameters",
+    "JsonObject",
+    "ObjectsChanged",
+    "Problem",
+    "Resource",
+    "Settings",
+    "SettingsError",
+    "Target",
+    "Transaction",
+    "invalid",
+    "read_settings",
+]
