@@ -1,0 +1,139 @@
+"""Batches: one payload -> several Requests; their Responses -> one answer. Pure.
+
+Source: HTTP API, section 12.
+"""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+from kobako.protocol import jsontext, payload
+from kobako.protocol.errors import InvalidParameters, Problem, invalid
+from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.messages import Request, Response
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+_MEMBERS: Final = ("method", "path", "headers", "body")
+
+
+def read(request: Request, prefix: str, limit: int | None) -> list[Request]:
+    """Return the requests in the body of a batch, completed with its defaults and headers.
+
+    `prefix` is that of the API's version; `limit` is the largest number of requests, None for any.
+    Raises InvalidParameters: then nothing of the batch is done.
+    """
+    problems: list[Problem] = []
+    body = payload.parse(request.body, problems)
+    if not problems:
+        problems.extend(_faults(body))
+    if problems:
+        raise InvalidParameters(problems)
+    if limit and len(body["requests"]) > limit:
+        raise invalid("body", "requests", f"Number of requests is limited to {limit}")
+    defaults = _without_nulls(body.get("defaults") or {})
+    parts = [_completed(_without_nulls(each), defaults) for each in body["requests"]]
+    missing = [
+        Problem("body", f"requests.{position}.path", "Required")
+        for position, each in enumerate(parts)
+        if "path" not in each
+    ]
+    if missing:
+        raise InvalidParameters(missing)
+    requests = [_request(request, each, prefix) for each in parts]
+    if any(_is_batch(each.path, prefix) for each in requests):
+        raise invalid("body", "requests", "Recursive call on /batch endpoint is forbidden.")
+    return requests
+
+
+def answer(parts: Sequence[tuple[Request, Response]]) -> str:
+    """Return the JSON text of a batch's answer; bodies are spliced in as they are."""
+    return '{"responses":[' + ",".join(_entry(request, response) for request, response in parts) + "]}"
+
+
+def _entry(request: Request, response: Response) -> str:
+    # Some clients look a member up in every body, that of a 304 too.
+    body = '""' if request.method == "HEAD" else response.body.decode() or "{}"
+    # A path that could not be read is shown as far as JSON text may hold it.
+    path = request.path.encode(errors="replace").decode().replace("\x00", "?")
+    return (
+        f'{{"status":{response.status},"path":{jsontext.encode(path)},'
+        f'"headers":{jsontext.encode(response.headers)},"body":{body}}}'
+    )
+
+
+def _completed(given: Any, defaults: Any) -> Any:
+    """Return a request with what it does not say itself; objects are completed, all the way down."""
+    if not isinstance(given, dict) or not isinstance(defaults, dict):
+        return given
+    merged = {name: _completed(value, defaults.get(name)) for name, value in given.items()}
+    return {**defaults, **merged}
+
+
+def _without_nulls(part: JsonObject) -> JsonObject:
+    return {name: value for name, value in part.items() if not (name == "method" and value is None)}
+
+
+def _request(whole: Request, part: JsonObject, prefix: str) -> Request:
+    path, _, query = part["path"].partition("?")
+    if not (path == prefix or path.startswith(prefix + "/")):
+        path = prefix + path
+    headers = {name: value for name, value in whole.headers.items() if name != "content-length"}
+    headers.update((name.lower(), value) for name, value in part.get("headers", {}).items())
+    body = part.get("body")
+    if body:
+        headers["content-type"] = "application/json; charset=utf-8"
+    return Request(
+        method=part.get("method", "GET"),
+        path=unquote(path, errors="surrogateescape"),
+        query=query,
+        headers=headers,
+        body=jsontext.encode(body).encode() if body else b"",
+        origin=whole.origin,
+        client=whole.client,
+    )
+
+
+def _is_batch(path: str, prefix: str) -> bool:
+    """Tell whether a path is the batch endpoint, however it is spelled."""
+    return posixpath.normpath("/" + path.strip("/")) in (f"{prefix}/batch", f"{prefix}{prefix}/batch")
+
+
+def _faults(body: Any) -> Iterator[Problem]:
+    if not isinstance(body, dict):
+        yield payload.not_a_mapping("", body)
+        return
+    unknown = {name: value for name, value in body.items() if name not in ("defaults", "requests")}
+    if unknown:
+        yield Problem("body", "", f'Unrecognized keys in mapping: "{payload.shown(unknown)}"')
+    if "requests" not in body:
+        yield Problem("body", "requests", "Required")
+    elif not isinstance(body["requests"], list):
+        yield Problem("body", "requests", f'"{payload.shown(body["requests"])}" is not iterable')
+    else:
+        for position, each in enumerate(body["requests"]):
+            yield from _part_faults(f"requests.{position}", each)
+    if body.get("defaults") is not None:
+        yield from _part_faults("defaults", body["defaults"])
+
+
+def _part_faults(name: str, part: Any) -> Iterator[Problem]:
+    if not isinstance(part, dict):
+        yield payload.not_a_mapping(name, part)
+        return
+    unknown = {key: value for key, value in part.items() if key not in _MEMBERS}
+    if unknown:
+        yield Problem("body", name, f'Unrecognized keys in mapping: "{payload.shown(unknown)}"')
+    method, path, headers = part.get("method"), part.get("path"), part.get("headers", {})
+    if method is not None and method not in METHODS:
+        yield Problem("body", f"{name}.method", f'"{payload.shown(method)}" is not one of {", ".join(METHODS)}')
+    if "path" in part and not isinstance(path, str):
+        yield Problem("body", f"{name}.path", f"{payload.shown(path)} is not a string: {{'': ''}}")
+    elif isinstance(path, str) and not path.startswith("/"):
+        yield Problem("body", f"{name}.path", "String does not match expected pattern")
+    if not isinstance(headers, dict):
+        yield payload.not_a_mapping(f"{name}.headers", headers)
+    elif not all(isinstance(value, str) for value in headers.values()):
+        yield Problem("body", f"{name}.headers", f"{payload.shown(headers)} contains non string value")
+    if "body" in part and not isinstance(part["body"], dict):
+        yield payload.not_a_mapping(f"{name}.body", part["body"])

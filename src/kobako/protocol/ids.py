@@ -1,0 +1,48 @@
+"""Ids of objects: which are acceptable, and how new ones are made.
+
+Source: HTTP API, section 10.1; objects, 1.3.
+"""
+
+import re
+import secrets
+import string
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+MAX_LENGTH: Final = 255
+"""Characters of an id; longer ones would not fit the index pages of every database."""
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+
+
+class IdGenerator(msgspec.Struct, frozen=True):
+    """A pattern that ids match as a whole, and a function that makes one."""
+
+    pattern: re.Pattern[str]
+    generate: Callable[[], str]
+
+    def accepts(self, id: object) -> bool:
+        """Tell whether an object may have this id.
+
+        >>> NAME.accepts("abc"), NAME.accepts("abc\\n"), NAME.accepts(12)
+        (True, False, False)
+        """
+        return isinstance(id, str) and len(id) <= MAX_LENGTH and self.pattern.fullmatch(id) is not None
+
+
+def _uuid4() -> str:
+    return str(uuid.uuid4())
+
+
+def _name() -> str:
+    return secrets.choice(_ALPHANUMERIC) + "".join(secrets.choice(_ALPHANUMERIC + "-_") for _ in range(7))
+
+
+_NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
+
+UUID4: Final = IdGenerator(re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), _uuid4)
+RELAXED_UUID: Final = IdGenerator(_NAME_PATTERN, _uuid4)
+NAME: Final = IdGenerator(_NAME_PATTERN, _name)

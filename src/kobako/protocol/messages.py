@@ -1,0 +1,37 @@
+"""Request and Response: plain data, the same for a client on the network and for a part of a batch."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked: the names of headers are lower-cased, the path is decoded and begins with the version prefix.
+
+    `query` is the query string as it was sent; `origin` is scheme and host, as the client sees the server.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    origin: str = "http://localhost"
+    client: str = ""
+
+    @property
+    def url(self) -> str:
+        """The absolute URL without its query string."""
+        return self.origin + quote(self.path, safe="/~@:!$&'()*+,;=")
+
+
+class Response(msgspec.Struct, kw_only=True):
+    """What is answered: names of headers are spelled as the API spells them, the body is JSON text or empty.
+
+    A header that is sent several times (WWW-Authenticate) has a line for each.
+    """
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    body: bytes = b""

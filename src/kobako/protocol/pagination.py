@@ -1,0 +1,76 @@
+"""Page tokens: a place in a sorted list, and the timestamp of the list when its first page was read.
+
+A token is opaque to clients, and not signed: it says after which values of the sort keys to go on, in the list of
+the URL that it comes with; so an edited one shows nothing that another `_sort` or filter would not. Every page
+answers the first page's ETag, so that a client which keeps the last one's misses no change (reliability, V2).
+
+Source: HTTP API, section 9.8; reliability, 4.7.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from kobako.protocol import jsontext
+from kobako.protocol.errors import InvalidParameters, invalid
+from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.selection import MISSING, Sort
+
+MAX_LENGTH = 65536
+
+
+class Token(msgspec.Struct, frozen=True):
+    """After which values to go on, one for each sort key; the ETag of page 1; `nonce` if it serves only once."""
+
+    after: tuple[Any, ...]
+    timestamp: int
+    nonce: str = ""
+
+
+class _Wire(msgspec.Struct):
+    last_object: JsonObject
+    timestamp: int
+    nonce: str
+
+
+def write(token: Token, sort: tuple[Sort, ...]) -> str:
+    """Return the text of a token for the next page of a list in this order."""
+    pairs = zip(sort, token.after, strict=True)
+    last_object = {key.field: value for key, value in pairs if value is not MISSING}
+    text = jsontext.encode(_Wire(last_object, token.timestamp, token.nonce))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def read(text: str, sort: tuple[Sort, ...]) -> Token | None:
+    """Return the token in a `_token` parameter, None if it is empty.
+
+    Raises InvalidParameters for anything that `write` could not have made for this order.
+    """
+    if text in ("", "null"):
+        return None
+    if len(text) > MAX_LENGTH:
+        raise _refusal()
+    try:
+        # Clients may have decoded a "+" of the standard alphabet to a space; the URL-safe one has none.
+        decoded = base64.b64decode(text, altchars=b"-_", validate=True)
+        jsontext.check(msgspec.json.decode(decoded))
+        wire = msgspec.json.decode(decoded, type=_Wire)
+    except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
+        raise _refusal() from None
+    after = tuple(wire.last_object.get(key.field, MISSING) for key in sort)
+    if wire.timestamp < 0 or wire.timestamp >= 2**63 or not all(map(_plausible, sort, after)):
+        raise _refusal()
+    return Token(after, wire.timestamp, wire.nonce)
+
+
+def _plausible(key: Sort, value: Any) -> bool:
+    """Tell whether an object can have this value: the fields of the server have one type."""
+    if key.field == "last_modified":
+        return type(value) is int and 0 <= value < 2**63
+    return key.field != "id" or isinstance(value, str)
+
+
+def _refusal() -> InvalidParameters:
+    return invalid("querystring", None, "_token has invalid content")

@@ -1,0 +1,48 @@
+"""Ids: which are accepted, and those that are made (HTTP API, 10.1)."""
+
+import pytest
+
+from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
+
+A_UUID = "550e8400-e29b-41d4-a716-446655440000"
+
+
+@pytest.mark.parametrize(
+    ("id", "is_name", "is_uuid"),
+    [
+        ("a", True, False),
+        ("A-b_9", True, False),
+        ("0", True, False),
+        ("a" * 255, True, False),
+        (A_UUID, True, True),
+        (A_UUID.upper(), True, False),
+        (A_UUID + "\n", False, False),
+        ("a" * 256, False, False),
+        ("", False, False),
+        ("_a", False, False),
+        ("-a", False, False),
+        ("a\n", False, False),
+        ("a.b", False, False),
+        ("a/b", False, False),
+        ("é", False, False),
+        ("١", False, False),
+        ("a\x00", False, False),
+        ("*", False, False),
+        (1, False, False),
+        (None, False, False),
+        (["a"], False, False),
+        (True, False, False),
+    ],
+)
+def test_an_id_is_accepted_as_a_whole_or_not(id: object, is_name: bool, is_uuid: bool) -> None:
+    """I10, I11."""
+    assert (NAME.accepts(id), RELAXED_UUID.accepts(id), UUID4.accepts(id)) == (is_name, is_name, is_uuid)
+
+
+@pytest.mark.parametrize(("ids", "length"), [(NAME, 8), (RELAXED_UUID, 36), (UUID4, 36)])
+def test_ids_that_are_made_are_accepted_and_differ(ids: IdGenerator, length: int) -> None:
+    made = [ids.generate() for _ in range(200)]
+
+    assert all(map(ids.accepts, made))
+    assert {len(each) for each in made} == {length}
+    assert len(set(made)) == 200
