@@ -1,0 +1,61 @@
+"""The contract of permission backends: who may do what, and who belongs to which group.
+
+An ACL maps the names of permissions (`read`, `write`, `record:create`) of one object, named by its URI, to
+principals: strings that name a user, a group (by its URI), or everybody. Nothing is inherited here: that is
+`model/inheritance.py`. `kobako.testing.PermissionContract` is this contract in tests, and decides.
+
+Source: permission contract, objects 22; principals, HTTP API 4.4.
+"""
+
+from collections.abc import Collection, Mapping, Set
+from typing import Protocol
+
+Acl = Mapping[str, Collection[str]]
+"""Permission -> the principals that have it. Permissions without principals are absent."""
+
+EVERYONE = "system.Everyone"
+AUTHENTICATED = "system.Authenticated"
+
+
+class Permission(Protocol):
+    """ACLs and memberships, in one unit of work: see `databases.base`."""
+
+    async def groups(self, user: str) -> frozenset[str]:
+        """Return the principals a user was given, and those that were given to every authenticated user."""
+        ...
+
+    async def join(self, principal: str, users: Collection[str]) -> None:
+        """Give a principal to users. A user who has it already keeps it."""
+        ...
+
+    async def leave(self, principal: str, users: Collection[str]) -> None:
+        """Take a principal from users. A user who does not have it is passed over."""
+        ...
+
+    async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
+        ...
+
+    async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
+        """Return the ids of the objects directly below `parent` on which a principal has one of the permissions.
+
+        `parent` is the beginning of their URIs, up to the last slash: `/buckets/b/collections`. The object
+        `/buckets/b/collections/c` is meant, `/buckets/b/collections/c/records/r` is not.
+        """
+        ...
+
+    async def acl(self, uri: str) -> dict[str, list[str]]:
+        """Return the ACL of an object; empty if it has none."""
+        ...
+
+    async def replace(self, uri: str, acl: Acl) -> None:
+        """Set the permissions named to exactly these principals; none of them removes it. Others stay."""
+        ...
+
+    async def forget(self, uris: Collection[str]) -> None:
+        """Remove all that is known of these objects and of everything under them (`uri/...`).
+
+        Their ACLs go; and what they were as principals (groups) goes from the users who had it and from every
+        ACL that names it, so that a group created anew under the same name gets no right of the former one.
+        """
+        ...

@@ -1,0 +1,115 @@
+"""The contract of storages: objects in lists, each list with its own ever increasing timestamp.
+
+A list is named by its Place. Objects and tombstones of a list have distinct timestamps, milliseconds since the
+epoch; the timestamp of the list is never less than any of them, and never goes back, whatever happens: rollback,
+clock, restart, deletion and recreation. `kobako.testing.StorageContract` is this contract in tests, and decides.
+
+Objects travel as JSON text, not decoded: a storage keeps the text of an object's own fields, and its id and
+timestamp beside it.
+
+Source: storage contract, objects 21; reliability 4.1.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from kobako.protocol import jsontext
+from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.selection import EVERYTHING, Selection
+
+TOMBSTONE = '{"deleted":true}'
+"""The text of a tombstone's own fields."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where objects live, the name of a list: the kind of objects, and the URI of what they belong to."""
+
+    resource: str
+    parent: str
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An object as it is kept: `text` is a JSON object, `id` and `last_modified` are not in it."""
+
+    id: str
+    last_modified: int
+    text: str
+    deleted: bool = False
+
+    def json(self) -> str:
+        """Return the whole object as JSON text; nothing is decoded for it.
+
+        >>> Stored("r1", 12, '{"size":3}').json()
+        '{"id":"r1","last_modified":12,"size":3}'
+        """
+        # Ids are checked against patterns without quotes or escapes before anything is stored under them.
+        separator = "," if len(self.text) > 2 else ""
+        return f'{{"id":"{self.id}","last_modified":{self.last_modified}{separator}{self.text[1:]}'
+
+    def data(self) -> JsonObject:
+        """Return the whole object, decoded: a new dict at each call."""
+        data: JsonObject = {"id": self.id, "last_modified": self.last_modified}
+        data.update(jsontext.decode(self.text))
+        return data
+
+
+class DuplicateTimestamp(Exception):
+    """Another object of the list has the timestamp that a client asked for (a past one; others are never given)."""
+
+
+class Storage(Protocol):
+    """Objects, in one unit of work: see `databases.base`. Nothing here is visible to others before its commit."""
+
+    @property
+    def epoch(self) -> int:
+        """When the database was created: the timestamp of a list that was never opened."""
+        ...
+
+    async def timestamp(self, place: Place) -> int | None:
+        """Return the timestamp of a list, None if it is not open."""
+        ...
+
+    async def open(self, place: Place) -> int:
+        """Open a list and return its timestamp: greater than any it ever had, now at least; unmoved if it is open."""
+        ...
+
+    async def get(self, place: Place, id: str) -> Stored | None:
+        """Return an object; None if there is none, or only its tombstone."""
+        ...
+
+    async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
+        """Return the objects selected, in their order."""
+        ...
+
+    async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
+        """Return how many objects pass; order, place and limit of the selection play no part."""
+        ...
+
+    async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
+        """Create an object or replace all of it, and open its list if need be; a tombstone of this id disappears.
+
+        Its timestamp is the one `versions.assign` gives for `last_modified`, the client's wish.
+        Raises DuplicateTimestamp when that one is taken.
+        """
+        ...
+
+    async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
+        """Delete objects and return their tombstones, in the order given: each with its own, increasing timestamp.
+
+        Ids of no live object are passed over. `last_modified`, for one id, is used if greater than the list's.
+        """
+        ...
+
+    async def close_under(self, uri: str, *, tombstones: bool) -> None:
+        """Delete the objects of every list under an object, `uri` itself and `uri/...`, and close those lists.
+
+        With `tombstones` each object leaves one, and earlier ones stay; without, both go. Timestamps do not go back.
+        """
+        ...
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """Return the JSON text that is stored for an object: `id` and `last_modified` are kept beside it."""
+    return jsontext.encode({key: value for key, value in data.items() if key not in ("id", "last_modified")})
