@@ -1,0 +1,153 @@
+"""Objects in memory: one dict a list, read and written in a unit of work that has everything to itself.
+
+Filters and order are those of `protocol`, called on the decoded objects: the reference for other backends.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from kobako.databases.journal import Journal
+from kobako.protocol import filters, ordering, versions
+from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.selection import EVERYTHING, Selection
+from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, Place, Stored
+
+OUTSIDE = frozenset({"id", "last_modified"})
+"""The fields that can be looked at without decoding an object."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """Where a list stands. A closed one keeps its timestamp, to go on above it when it is opened again."""
+
+    timestamp: int
+    is_open: bool
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What is in a list, tombstones among it, by id; and which id has which timestamp."""
+
+    by_id: dict[str, Stored] = {}
+    by_version: dict[int, str] = {}
+
+
+class MemoryStorage:
+    """All objects of a database. Whoever calls has the lock of the database."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], int]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._states: dict[Place, State] = {}
+        self._contents: dict[Place, Contents] = {}
+        self.epoch = clock()
+
+    def clear(self) -> None:
+        """Remove all lists. Timestamps start anew above all there were."""
+        former = max([self.epoch, *(state.timestamp for state in self._states.values())])
+        self.epoch = versions.following(former, self._clock())
+        self._states.clear()
+        self._contents.clear()
+
+    async def timestamp(self, place: Place) -> int | None:
+        state = self._states.get(place)
+        return state.timestamp if state and state.is_open else None
+
+    async def open(self, place: Place) -> int:
+        return self._open(place)
+
+    async def get(self, place: Place, id: str) -> Stored | None:
+        found = self._in(place).by_id.get(id)
+        return None if found is None or found.deleted else found
+
+    async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
+        after, sort = selection.after, selection.sort
+        passing = self._passing(place, selection)
+        rest = [data for data in passing if after is None or ordering.is_after(data, after, sort)]
+        objects = self._in(place).by_id
+        return [objects[data["id"]] for data in ordering.in_order(rest, sort)[: selection.limit]]
+
+    async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
+        return sum(1 for _ in self._passing(place, selection))
+
+    async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
+        current = self._open(place)
+        contents = self._in(place)
+        assigned = versions.assign(current, self._clock(), last_modified, known=id in contents.by_id)
+        if contents.by_version.get(assigned.of_object, id) != id:
+            raise DuplicateTimestamp(f"{assigned.of_object} is the timestamp of another object of {place}")
+        return self._write(place, Stored(id, assigned.of_object, text), assigned.of_list)
+
+    async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
+        objects = self._in(place).by_id
+        tombstones = []
+        for id in ids:
+            if id in objects and not objects[id].deleted:
+                tombstones.append(self._bury(place, id, last_modified))
+        return tombstones
+
+    async def close_under(self, uri: str, *, tombstones: bool) -> None:
+        below = f"{uri}/"
+        places = [each for each in self._states if each.parent == uri or each.parent.startswith(below)]
+        for place in places:
+            if tombstones:
+                await self.delete(place, [*self._in(place).by_id])
+            else:
+                self._journal.remove(self._contents, place)
+            self._journal.set(self._states, place, State(self._states[place].timestamp, is_open=False))
+
+    def _in(self, place: Place) -> Contents:
+        """Return what is in a list, for reading."""
+        return self._contents.get(place) or Contents()
+
+    def _open(self, place: Place) -> int:
+        state = self._states.get(place)
+        if state and state.is_open:
+            return state.timestamp
+        # A list that was never opened has the epoch for a timestamp, and clients may have been told.
+        opened = versions.following(state.timestamp if state else self.epoch, self._clock())
+        self._journal.set(self._states, place, State(opened, is_open=True))
+        return opened
+
+    def _bury(self, place: Place, id: str, wanted: int | None) -> Stored:
+        """Put a tombstone in the place of an object, and return it."""
+        state = self._states[place]
+        assigned = versions.assign(state.timestamp, self._clock(), wanted)
+        return self._write(place, Stored(id, assigned.of_object, TOMBSTONE, deleted=True), assigned.of_list)
+
+    def _write(self, place: Place, new: Stored, timestamp: int) -> Stored:
+        """Put an object or tombstone in the place of what has its id, and move the list."""
+        if place not in self._contents:
+            self._journal.set(self._contents, place, Contents())
+        contents = self._contents[place]
+        if new.id in contents.by_id:
+            self._journal.remove(contents.by_version, contents.by_id[new.id].last_modified)
+        self._journal.set(contents.by_id, new.id, new)
+        self._journal.set(contents.by_version, new.last_modified, new.id)
+        self._journal.set(self._states, place, State(timestamp, self._states[place].is_open))
+        return new
+
+    def _passing(self, place: Place, selection: Selection) -> Iterable[JsonObject]:
+        """Return what passes the filters of a selection, decoded as far as the selection looks."""
+        decode = _decoder(selection)
+        tests = [filters.prepare(each) for each in selection.filters]
+        for each in _candidates(self._in(place), selection):
+            data = decode(each)
+            if all(test(data) for test in tests):
+                yield data
+
+
+def _candidates(contents: Contents, selection: Selection) -> Iterable[Stored]:
+    ids = selection.ids
+    for each in contents.by_id.values():
+        if (selection.tombstones or not each.deleted) and (ids is None or each.id in ids):
+            yield each
+
+
+def _decoder(selection: Selection) -> Callable[[Stored], JsonObject]:
+    """Return what decodes an object as far as a selection looks into it: a poll, the hot path, does not."""
+    fields = {each.field for each in selection.filters} | {each.field for each in selection.sort}
+    return _outside if fields <= OUTSIDE else Stored.data
+
+
+def _outside(stored: Stored) -> JsonObject:
+    return {"id": stored.id, "last_modified": stored.last_modified}
