@@ -1,0 +1,105 @@
+"""Statements on an SQLite connection: errors in the words of the contract, long work out of the event loop.
+
+A statement takes microseconds, less than a change of threads: it runs in the event loop. What reads through a
+whole list, or writes thousands of rows, goes through `aside`; apsw lets other threads run meanwhile.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import apsw
+
+from kobako.databases.base import BackendUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Rows = list[tuple[Any, ...]]
+
+# Errors that are no defect of ours: the file, the disk, the locks. Others go through as they are.
+UNAVAILABLE = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.ConnectionClosedError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.InterruptError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.ReadOnlyError,
+)
+
+
+def unavailable(error: BaseException) -> BackendUnavailable:
+    """Return an error of SQLite in the words of the contract, as its cause."""
+    failure = BackendUnavailable(f"SQLite: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+class Session:
+    """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
+
+    __slots__ = ("_connection", "_execute", "_writes")
+
+    def __init__(self, connection: apsw.Connection, *, writes: bool) -> None:
+        self._connection = connection
+        self._execute: Callable[..., apsw.Cursor] = connection.execute
+        self._writes = writes
+
+    def run(self, sql: str, bindings: Sequence[Any] = ()) -> Rows:
+        """Run a statement and return its rows. Raises BackendUnavailable."""
+        try:
+            return self._execute(sql, bindings).fetchall()
+        except UNAVAILABLE as error:
+            raise self._failed(error) from error
+
+    def run_many(self, sql: str, bindings: Iterable[Sequence[Any]]) -> None:
+        """Run a statement that returns nothing once for each set of values."""
+        for each in bindings:
+            self.run(sql, each)
+
+    async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that uses this session in a thread, and return its result."""
+        running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # The connection belongs to the thread until it is done. To interrupt a statement that writes
+            # would undo the whole transaction, with what others wrote in it.
+            if not self._writes:
+                self._connection.interrupt()
+            await _settled(running)
+            raise
+
+    @property
+    def is_over(self) -> bool:
+        """Whether statements are refused."""
+        return self._execute is _refuse
+
+    def end(self) -> None:
+        """Refuse statements from now on: outside its unit they would be in somebody else's, or in none."""
+        self._execute = _refuse
+
+    def _failed(self, error: Exception) -> BackendUnavailable:
+        # A full disk may end the whole transaction: what follows must not be committed by itself.
+        if self._writes and not self._connection.in_transaction:
+            self.end()
+        return unavailable(error)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise BackendUnavailable("the unit of work is over")
+
+
+async def _settled(running: "asyncio.Future[Any]") -> None:
+    """Wait for the end, however often we are cancelled meanwhile."""
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            continue

@@ -1,0 +1,100 @@
+"""ACLs and memberships in SQLite: one row for each permission a principal has on an object, one for each membership.
+
+Source: permission contract, objects 22.
+"""
+
+from collections.abc import Collection, Set
+from typing import Any
+
+from kobako.databases.sqlite_session import Session
+from kobako.permission.base import AUTHENTICATED, Acl
+from kobako.protocol import jsontext
+
+MANY = 500
+"""From so many rows on a write leaves the event loop."""
+
+GROUPS = "SELECT principal FROM members WHERE user IN (?, ?)"
+
+# One look into the index for each pair of a principal and an object, however long the ACLs are.
+GRANTED = """
+    SELECT DISTINCT uri, permission FROM json_each(?) AS p CROSS JOIN json_each(?) AS u CROSS JOIN aces
+    WHERE principal = p.value AND uri = u.value"""
+
+# What is under a URI is between it with '/' and it with '0', the next character. `+ 2`: from 1, past the slash.
+SHARED = """
+    SELECT DISTINCT substr(uri, length(?2) + 2) AS id FROM aces
+    WHERE principal IN (SELECT value FROM json_each(?1)) AND uri > ?2 || '/' AND uri < ?2 || '0'
+        AND permission IN (SELECT value FROM json_each(?3)) AND instr(substr(uri, length(?2) + 2), '/') = 0"""
+
+FORGET_ACES = """
+    DELETE FROM aces WHERE uri = ?1 OR (uri > ?1 || '/' AND uri < ?1 || '0')
+        OR principal = ?1 OR (principal > ?1 || '/' AND principal < ?1 || '0')"""
+
+FORGET_MEMBERS = """
+    DELETE FROM members WHERE principal = ?1 OR (principal > ?1 || '/' AND principal < ?1 || '0')"""
+
+
+class SQLitePermission:
+    """The permissions of one unit of work."""
+
+    __slots__ = ("_run", "_session")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._run = session.run
+
+    async def groups(self, user: str) -> frozenset[str]:
+        """Return the principals of a user."""
+        return frozenset(principal for (principal,) in self._run(GROUPS, (user, AUTHENTICATED)))
+
+    async def join(self, principal: str, users: Collection[str]) -> None:
+        """Give a principal to users."""
+        await self._write("INSERT OR IGNORE INTO members (principal, user) VALUES (?, ?)", principal, users)
+
+    async def leave(self, principal: str, users: Collection[str]) -> None:
+        """Take a principal from users."""
+        await self._write("DELETE FROM members WHERE principal = ? AND user = ?", principal, users)
+
+    async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
+        return set(self._run(GRANTED, (_array(principals), _array(uris))))
+
+    async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
+        """Return the ids of the objects directly below `parent` that are shared with a principal."""
+        rows = self._run(SHARED, (_array(principals), parent, _array(permissions)))
+        return {id for (id,) in rows}
+
+    async def acl(self, uri: str) -> dict[str, list[str]]:
+        """Return the ACL of an object."""
+        acl: dict[str, list[str]] = {}
+        for permission, principal in self._run("SELECT permission, principal FROM aces WHERE uri = ?", (uri,)):
+            acl.setdefault(permission, []).append(principal)
+        return acl
+
+    async def replace(self, uri: str, acl: Acl) -> None:
+        """Set the permissions named to exactly these principals."""
+        for permission, principals in acl.items():
+            self._run("DELETE FROM aces WHERE uri = ? AND permission = ?", (uri, permission))
+            for principal in principals:
+                self._run("INSERT OR IGNORE INTO aces VALUES (?, ?, ?)", (principal, uri, permission))
+
+    async def forget(self, uris: Collection[str]) -> None:
+        """Remove all that is known of these objects and of everything under them."""
+        await self._write_all([FORGET_ACES, FORGET_MEMBERS], [(uri,) for uri in uris])
+
+    async def _write(self, statement: str, principal: str, users: Collection[str]) -> None:
+        await self._write_all([statement], [(principal, user) for user in users])
+
+    async def _write_all(self, statements: list[str], rows: list[tuple[Any, ...]]) -> None:
+        if len(rows) < MANY:
+            self._write_rows(statements, rows)
+        else:
+            await self._session.aside(self._write_rows, statements, rows)
+
+    def _write_rows(self, statements: list[str], rows: list[tuple[Any, ...]]) -> None:
+        for statement in statements:
+            self._session.run_many(statement, rows)
+
+
+def _array(values: Collection[str]) -> str:
+    return jsontext.encode(list(values))

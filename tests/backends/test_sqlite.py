@@ -1,0 +1,331 @@
+"""SQLite: the contracts, and what only this backend has. Writers are in test_sqlite_writer.py."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from kobako.databases import sqlite_fitness
+from kobako.databases.base import BackendUnavailable, UnfitDatabase
+from kobako.databases.sqlite import SQLiteDatabase
+from kobako.permission import sqlite as permission
+from kobako.protocol import jsontext
+from kobako.protocol.filters import MEANINGS
+from kobako.protocol.selection import Filter, Operator, Selection, Sort
+from kobako.storage import sql
+from kobako.storage.sqlite import DIALECT
+from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
+from kobako.testing.fixtures import RECORDS, get, put, read
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "objects.db"
+
+
+@pytest.fixture
+async def database(clock: Clock, path: Path) -> AsyncIterator[SQLiteDatabase]:
+    database = SQLiteDatabase(path, clock, busy_timeout_s=0.5)
+    await database.migrate()
+    await database.open()
+    yield database
+    await database.close()
+
+
+class TestSQLite(DatabaseContract, StorageContract, PermissionContract):
+    @pytest.fixture
+    async def database(self, clock: Clock, path: Path) -> AsyncIterator[SQLiteDatabase]:
+        database = SQLiteDatabase(path, clock)
+        await database.migrate()
+        await database.open()
+        yield database
+        await database.close()
+
+
+class TestFitness:
+    @pytest.mark.parametrize("version", ["3.40.1", "3.44.5", "3.49.9", "3.50.6", "3.51.2"])
+    def test_o10_a_version_that_can_corrupt_files_is_refused(self, version: str) -> None:
+        """O10."""
+        with pytest.raises(UnfitDatabase, match=version):
+            sqlite_fitness.check_version(version)
+
+    @pytest.mark.parametrize("version", ["3.44.6", "3.50.7", "3.51.3", "3.54.1", "4.0.0"])
+    def test_a_version_without_the_defect_is_accepted(self, version: str) -> None:
+        sqlite_fitness.check_version(version)
+
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            pytest.param("/srv/data/objects.db", "nfs4", id="below a mount"),
+            pytest.param("/srv/my data/objects.db", "cifs", id="a mount with a space"),
+            pytest.param("/home/me/box/objects.db", "fuse.sshfs", id="fuse"),
+            pytest.param("/over/objects.db", "nfs", id="mounted over another"),
+        ],
+    )
+    def test_o10_a_network_file_system_is_refused(self, path: str, kind: str) -> None:
+        """O10."""
+        with pytest.raises(UnfitDatabase, match=kind):
+            sqlite_fitness.check_file_system(Path(path), MOUNTS)
+
+    @pytest.mark.parametrize("path", ["/objects.db", "/srv/database/objects.db", "/srv/local/objects.db"])
+    def test_a_local_file_system_is_accepted(self, path: str) -> None:
+        sqlite_fitness.check_file_system(Path(path), MOUNTS)
+
+    async def test_a_missing_folder_is_refused(self, tmp_path: Path, clock: Clock) -> None:
+        with pytest.raises(UnfitDatabase, match="there is no folder"):
+            await SQLiteDatabase(tmp_path / "nowhere" / "objects.db", clock).migrate()
+
+
+MOUNTS = r"""
+21 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 21 0:31 / /srv rw - ext4 /dev/vdb rw
+31 30 0:32 / /srv/data rw,relatime shared:5 - nfs4 host:/x rw
+32 30 0:33 / /srv/my\040data rw - cifs //host/x rw
+33 21 0:34 / /home/me/box rw - fuse.sshfs me@host: rw
+34 21 0:35 / /over rw - ext4 /dev/vdc rw
+35 34 0:36 / /over rw - nfs host:/y rw
+""".strip()
+
+
+class TestMigrations:
+    def test_o9_a_file_that_was_not_migrated_is_not_served(self, path: Path, clock: Clock) -> None:
+        """O9."""
+        with pytest.raises(UnfitDatabase, match="run kobako migrate"):
+            asyncio.run(SQLiteDatabase(path, clock).open())
+
+        assert not path.exists()
+        path.touch()
+        with pytest.raises(UnfitDatabase, match="run kobako migrate"):
+            asyncio.run(SQLiteDatabase(path, clock).open())
+
+    @pytest.mark.parametrize(("version", "reason"), [(0, "run kobako migrate"), (1000, "newer than this kobako")])
+    async def test_o9_another_schema_is_not_served(self, path: Path, clock: Clock, version: int, reason: str) -> None:
+        """O9."""
+        await SQLiteDatabase(path, clock).migrate()
+        sqlite3_execute(path, "UPDATE metadata SET value = ? WHERE key = 'schema_version'", version)
+
+        with pytest.raises(UnfitDatabase, match=reason):
+            await SQLiteDatabase(path, clock).open()
+
+    async def test_a_migration_says_what_it_did(self, path: Path, clock: Clock) -> None:
+        database = SQLiteDatabase(path, clock)
+
+        assert [each.endswith("0001_objects_and_permissions") for each in await database.migrate()] == [True]
+        assert await database.migrate() == []
+
+    def test_o9_a_migration_killed_at_any_statement_can_be_run_again(self, tmp_path: Path) -> None:
+        """O9."""
+        for statement in range(1, 100):
+            path = tmp_path / f"{statement}.db"
+            killed = in_a_fork(lambda path=path, statement=statement: migrate_and_die(path, statement))
+            asyncio.run(self.complete(path))
+            if not killed:
+                break
+
+        assert statement > 10, "there were fewer statements than a schema needs"
+
+    async def complete(self, path: Path) -> None:
+        database = SQLiteDatabase(path, Clock())
+        await database.migrate()
+        await database.open()
+        await put(database, "r1")
+        await database.close()
+
+    async def test_o9_of_two_migrations_at_once_one_works(self, path: Path, clock: Clock) -> None:
+        """O9."""
+        done = await asyncio.gather(*(SQLiteDatabase(path, clock).migrate() for _ in range(4)))
+
+        assert sorted(map(len, done)) == [0, 0, 0, 1]
+        await self.complete(path)
+
+
+def migrate_and_die(path: Path, statement: int) -> None:
+    """Kill this process when the migration begins its statement of this number."""
+    count = 0
+
+    def trace(*_: object) -> bool:
+        nonlocal count
+        count += 1
+        if count == statement:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return True
+
+    apsw.connection_hooks.append(lambda connection: connection.set_exec_trace(trace))
+    asyncio.run(SQLiteDatabase(path, Clock()).migrate())
+
+
+def in_a_fork(work: Callable[[], None]) -> bool:
+    """Run a function in a forked process; tell whether that was killed or failed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] != 0
+
+
+def sqlite3_execute(path: Path, statement: str, *values: object) -> list[tuple[object, ...]]:
+    """Run a statement from outside, on a database that is not open."""
+    with sqlite3.connect(path) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+class TestReading:
+    async def test_a_unit_without_lists_can_not_write(self, database: SQLiteDatabase) -> None:
+        with pytest.raises(BackendUnavailable, match="readonly"):
+            async with database.begin() as unit:
+                await unit.storage.put(RECORDS, "r1", "{}")
+
+        assert await read(database) == []
+
+    async def test_nothing_can_be_done_in_a_unit_that_is_over(self, database: SQLiteDatabase) -> None:
+        async with database.begin([RECORDS]) as written, database.begin() as reading:
+            pass
+
+        for unit in (written, reading):
+            with pytest.raises(BackendUnavailable, match="over"):
+                await unit.storage.put(RECORDS, "r1", "{}")
+
+    async def test_o3_more_readers_than_connections_wait_for_one(self, path: Path, clock: Clock) -> None:
+        """O3."""
+        database = SQLiteDatabase(path, clock, readers=2, busy_timeout_s=0.05)
+        await database.migrate()
+        await database.open()
+        async with database.begin(), database.begin():
+            with pytest.raises(BackendUnavailable, match="a connection to read with"):
+                await get(database, "r1")
+            waiting = asyncio.create_task(get(database, "r1"))
+            cancelled = asyncio.create_task(get(database, "r1"))
+            await asyncio.sleep(0)
+            cancelled.cancel()
+
+        assert await waiting is None
+        await database.close()
+
+    async def test_a_long_search_leaves_the_loop_free_and_ends_when_it_is_cancelled(
+        self, database: SQLiteDatabase
+    ) -> None:
+        numbers = jsontext.encode({"a": list(range(5000))})
+        async with database.begin([RECORDS]) as unit:
+            for n in range(600):
+                await unit.storage.put(RECORDS, f"r{n}", numbers)
+        # Looks at every number of every object, five times.
+        slow = Filter("a", Operator.CONTAINS, (4999,))
+        searching = asyncio.create_task(read(database, filters=(slow,) * 5))
+        before = time.perf_counter()
+        while time.perf_counter() - before < 0.1:
+            await asyncio.sleep(0.001)
+            assert not searching.done()
+
+        searching.cancel()
+        cancelled_at = time.perf_counter()
+        with pytest.raises(asyncio.CancelledError):
+            await searching
+
+        assert time.perf_counter() - cancelled_at < 0.5
+        assert await get(database, "r1") is not None
+
+    def test_o13_a_forked_process_is_refused(self, path: Path, clock: Clock) -> None:
+        """O13."""
+
+        async def use_in_a_fork() -> bool:
+            database = SQLiteDatabase(path, clock)
+            await database.migrate()
+            await database.open()
+            failed = in_a_fork(lambda: refused_in_the_child(database, path))
+            await put(database, "r1")
+            await database.close()
+            return failed
+
+        assert not asyncio.run(use_in_a_fork())
+
+
+def refused_in_the_child(database: SQLiteDatabase, path: Path) -> None:
+    """Fail unless what the parent opened, and the file itself, are refused here."""
+    with pytest.raises(BackendUnavailable, match="not open in this process"):
+        database.begin([RECORDS])
+    opening = SQLiteDatabase(path, Clock()).open()
+    with pytest.raises(UnfitDatabase, match="forked"):
+        opening.send(None)
+
+
+class TestSQL:
+    def test_every_operator_has_its_sql(self) -> None:
+        assert set(sql.OPERATORS) == set(MEANINGS) == set(Operator)
+
+    @pytest.mark.parametrize(
+        ("selection", "plan"),
+        [
+            pytest.param(Selection(limit=10), ["(list=?)"], id="newest first"),
+            pytest.param(
+                Selection(limit=10, after=(5,)), ["(list=? AND last_modified<?)"], id="a later page, newest first"
+            ),
+            pytest.param(
+                Selection(filters=(Filter("last_modified", Operator.GT, 5),), tombstones=True),
+                ["(list=? AND last_modified>?)"],
+                id="since",
+            ),
+            pytest.param(
+                Selection(
+                    filters=(Filter("last_modified", Operator.GT, 5), Filter("n", Operator.EQ, 5)),
+                    sort=(Sort("last_modified"),),
+                    after=(7,),
+                ),
+                ["(list=? AND last_modified>?)"],
+                id="a later page of since, oldest first, filtered",
+            ),
+            pytest.param(Selection(sort=(Sort("id"),), limit=10), ["(list=?)"], id="by id"),
+            pytest.param(Selection(filters=(Filter("id", Operator.EQ, "r1"),)), ["(list=? AND id=?)"], id="one id"),
+        ],
+    )
+    async def test_an_index_leads_to_the_objects(
+        self, database: SQLiteDatabase, selection: Selection, plan: list[str]
+    ) -> None:
+        statement, values = sql.page(DIALECT, RECORDS.parent, RECORDS.resource, selection)
+
+        async with database.begin() as unit:
+            steps = [row[3] for row in unit.session.run(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+        searched = [step.rpartition(" (")[2] for step in steps if step.startswith("SEARCH o ")]
+        assert [f"({each}" for each in searched] == plan
+        assert not any("TEMP B-TREE" in step or step.startswith("SCAN") for step in steps)
+
+    @pytest.mark.parametrize("name", ["GRANTED", "SHARED", "FORGET_ACES", "FORGET_MEMBERS"])
+    async def test_an_index_leads_to_permissions(self, database: SQLiteDatabase, name: str) -> None:
+        statement = getattr(permission, name)
+        async with database.begin() as unit:
+            values = ["[]", "[]", "[]"][: 3 if name == "SHARED" else 2 if name == "GRANTED" else 1]
+            steps = [row[3] for row in unit.session.run(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+        assert any(step.startswith("SEARCH") for step in steps)
+        assert not any(step.startswith("SCAN") and "VIRTUAL TABLE" not in step for step in steps)
+
+    async def test_i8_thousands_of_filters_are_answered(self, database: SQLiteDatabase) -> None:
+        """I8."""
+        written = await put(database, "r1", {"n": 1})
+        filters = tuple(Filter("n", Operator.MIN, -n) for n in range(3000))
+
+        assert await read(database, filters=filters) == [written]
+
+    async def test_s20_a_list_closed_without_tombstones_says_what_it_lacks(self, database: SQLiteDatabase) -> None:
+        """S20."""
+        last = (await put(database, "r1")).last_modified
+
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.close_under(RECORDS.parent, tombstones=False)
+            rows = unit.session.run("SELECT purged_before, last_modified FROM lists")
+
+        assert rows == [(last + 1, last + 1)]
