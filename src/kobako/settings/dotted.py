@@ -1,0 +1,55 @@
+"""Dotted names of implementations, as files for Kinto and Cliquet have them, and what they are called here.
+
+An installation's file names modules of another server: `kinto.core.storage.memory`. They mean ours. What is
+known but not offered is refused by its name, so that nobody serves from a place they did not choose.
+
+Source: HTTP API, section 16.15.
+"""
+
+import re
+from typing import Final
+
+_CORE = r"(?:(?:kinto\.core|kinto|cliquet|kobako)\.)?"
+
+NAMES: Final = (
+    ("backend", rf"{_CORE}(?:storage|permission|cache)\.(\w+)", r"\1"),
+    ("backend", r"kinto_redis(?:\.\w+)?", "redis"),
+    ("policy", rf"{_CORE}authentication\.BasicAuthAuthenticationPolicy", "basicauth"),
+    (
+        "policy",
+        r"kinto\.plugins\.accounts(?:\.authentication)?\.Accounts(?:Authentication)?Policy",
+        "account",
+    ),
+    ("policy", r"kinto\.plugins\.openid\.OpenIDConnectPolicy", "openid"),
+    ("id generator", rf"{_CORE}storage\.generators\.UUID4", "uuid4"),
+    ("id generator", r"kinto\.views\.NameGenerator", "name"),
+    ("id generator", r"kinto\.views\.RelaxedUUID", "relaxed_uuid"),
+)
+"""What a name is for, its form, and ours."""
+
+OFFERED: Final = {
+    "backend": ("sqlite", "memory"),
+    "policy": ("basicauth",),
+    "plugin": (),
+    "id generator": ("uuid4", "name", "relaxed_uuid"),
+}
+
+
+def resolve(kind: str, name: str) -> str:
+    """Return our name of an implementation. Raises ValueError if it is not offered.
+
+    >>> resolve("backend", "cliquet.storage.memory"), resolve("policy", "basicauth")
+    ('memory', 'basicauth')
+    """
+    for known_kind, form, ours in NAMES:
+        match = re.fullmatch(form, name)
+        if known_kind == kind and match:
+            name = match.expand(ours)
+            break
+    if name not in OFFERED[kind]:
+        raise ValueError(f"no such {kind} is offered; " + _offer(OFFERED[kind]))
+    return name
+
+
+def _offer(names: tuple[str, ...]) -> str:
+    return f"there is {', '.join(names)}" if names else "there is none yet"

@@ -1,0 +1,218 @@
+"""The settings: names, types, defaults, and what each one does. Everything else reads them from this table.
+
+A field's name is the setting's, or `key` where that has a dot. `doc` is the sentence that stands in the
+generated configuration and in the documentation. `parse` is by the field's type (PARSERS), or given where a
+rule is narrower.
+
+Families are settings that exist once a resource: `<type>_<permission>_principals`, and so on. They are asked
+through methods, `settings.principals("bucket", "create")`.
+
+Source: HTTP API, section 16; objects, 2.6 and 24.
+"""
+
+# ruff: noqa: RUF009 - `setting` and `family` return dataclass fields, which the rule cannot know.
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, Final, get_args, get_type_hints
+
+import msgspec
+
+from kobako.settings import parsing
+
+PARSERS: Final[dict[Any, parsing.Parser]] = {
+    str: parsing.text,
+    str | None: parsing.text_or_none,
+    bool: parsing.boolean,
+    int: parsing.integer,
+    int | None: parsing.integer_or_none,
+    float: parsing.number,
+    tuple[str, ...]: parsing.words,
+    datetime | None: parsing.moment,
+}
+
+Families = Mapping[str, Any]
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """One way to tell who calls: `name` prefixes the user ids it gives, `kind` says how (``basicauth``)."""
+
+    name: str
+    kind: str
+    options: dict[str, str] = {}
+
+
+BASICAUTH: Final = Policy("basicauth", "basicauth")
+
+
+def setting(default: Any, doc: str, *, key: str = "", parse: parsing.Parser | None = None) -> Any:
+    """Declare a setting; a callable default is called for each Settings."""
+    metadata = {"doc": doc, "key": key, "parse": parse}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def family(doc: str, **default: Any) -> Any:
+    """Declare a family: what its members say, by the part of their name that varies."""
+    return field(default_factory=lambda: default, metadata={"doc": doc})
+
+
+def own_version() -> str:
+    """Return the version of the installed package."""
+    return version("kobako")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What the server is told, checked and typed. `Settings()` is the default of everything."""
+
+    # Project and protocol
+    project_name: str = setting("kobako", "Name of the service, in the hello view and in the names of metrics.")
+    project_version: str = setting(own_version, "Version shown in the hello view; set it to hide the real one.")
+    project_docs: str = setting("https://kinto.readthedocs.io/", "Where the API of the service is documented.")
+    http_api_version: str = setting(
+        "1.23",
+        "Version of the HTTP API; its major number is the prefix of all paths.",
+        parse=parsing.api_version,
+    )
+    error_info_link: str = setting(
+        "https://github.com/Kinto/kinto/issues/", "Where clients are sent for help after an error 500."
+    )
+    version_json_path: str = setting("version.json", "File that `/__version__` answers with.")
+    version_prefix_redirect_enabled: bool = setting(True, "Redirect paths without version prefix to those with it.")
+    version_prefix_redirect_ttl_seconds: int = setting(-1, "How long clients may keep that redirection; -1: no word.")
+    trailing_slash_redirect_enabled: bool = setting(True, "Redirect paths with a slash too many at their end.")
+    trailing_slash_redirect_ttl_seconds: int = setting(3600, "How long clients may keep that redirection.")
+    http_scheme: str | None = setting(None, "Scheme of the URLs in answers (https behind a proxy that decrypts).")
+    http_host: str | None = setting(None, "Host, or host:port, of the URLs in answers, behind a proxy.")
+
+    # Features
+    readonly: bool = setting(False, "Refuse every request that writes.")
+    batch_max_requests: int | None = setting(25, "Most requests in a batch; empty: no limit.", parse=parsing.limit)
+    paginate_by: int | None = setting(None, "Objects in a page; empty: no limit.", parse=parsing.limit)
+    pagination_token_validity_seconds: int = setting(
+        600, "How long the token of a paginated deletion stays good.", parse=parsing.positive
+    )
+    explicit_permissions: bool = setting(True, "Give whoever writes an object the write permission on it, explicitly.")
+    heartbeat_timeout_seconds: float = setting(10.0, "How long each check of `/__heartbeat__` may take.")
+    transaction_per_request: bool = setting(True, "Undo everything a request did when it fails.")
+    max_body_size_bytes: int = setting(8 * 2**20, "Largest body of a request.", parse=parsing.positive)
+
+    # Backends
+    storage_backend: str = setting("sqlite", "Where objects are kept: sqlite or memory.")
+    storage_url: str = setting("sqlite:///kobako.db", "Database of the objects.")
+    storage_max_fetch_size: int = setting(10000, "Most objects that one request reads.", parse=parsing.positive)
+    permission_backend: str = setting("sqlite", "Where permissions are kept; the storage's if not set.")
+    permission_url: str = setting("sqlite:///kobako.db", "Database of the permissions; the storage's if not set.")
+    cache_backend: str = setting("sqlite", "Where the cache is kept; of the storage's kind if not set.")
+    cache_url: str = setting("sqlite:///kobako-cache.db", "Database of the cache.")
+    cache_prefix: str = setting("", "Put before each key of the cache, so that several servers may share one.")
+    cache_max_size_bytes: int = setting(524288, "Size of a memory cache, then the oldest entries go.")
+
+    # Authentication and permissions
+    userid_hmac_secret: str = setting("", "Key of the user ids of basicauth; another key makes everybody a stranger.")
+    policies: tuple[Policy, ...] = setting(
+        (BASICAUTH,), "Ways to tell who calls, in order of trial: basicauth.", key="multiauth.policies"
+    )
+    principals_by_permission: Families = family(
+        "`<type>_<read|write|create>_principals`: who may do that to every object of a type.",
+        bucket_create=frozenset({"system.Authenticated"}),
+        permissions_read=frozenset({"system.Everyone"}),
+    )
+
+    # Clients
+    cors_origins: tuple[str, ...] = setting(("*",), "Web origins that may call, with wildcards.")
+    cors_max_age_seconds: int | None = setting(3600, "How long browsers may keep a preflight answer; empty: no word.")
+    always_cors: bool = setting(
+        False, "Send CORS headers also to requests without an origin.", key="cornice.always_cors"
+    )
+    cache_expires: Families = family(
+        "`<type>_cache_expires_seconds`: how long anonymous clients may keep what they read of a type.",
+        root=86400,
+    )
+    backoff: int | None = setting(None, "Seconds that clients are asked to wait between requests.")
+    backoff_percentage: float | None = setting(
+        None, "Share of the answers that ask for it; empty: all.", parse=parsing.percentage
+    )
+    retry_after_seconds: int = setting(3, "Seconds to wait, told with an answer 503 or 409.")
+    eos: datetime | None = setting(None, "Date of the end of the service, announced before and enforced after.")
+    eos_message: str | None = setting(None, "Message of that announcement.")
+    eos_url: str | None = setting(None, "Where to read about it; project_docs if not set.")
+
+    # Resources
+    id_generators: Families = family(
+        "`id_generator`, `<type>_id_generator`: uuid4, name or relaxed_uuid, for new ids and those accepted."
+    )
+    disabled_methods: Families = family(
+        "`plural_<type>_<method>_enabled`, `object_<type>_<method>_enabled`: false removes a method."
+    )
+
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    def principals(self, resource: str, permission: str) -> frozenset[str]:
+        """Return who has this permission on every object of a resource, by the settings.
+
+        >>> Settings().principals("bucket", "create"), Settings().principals("record", "read")
+        (frozenset({'system.Authenticated'}), frozenset())
+        """
+        found: frozenset[str] = self.principals_by_permission.get(f"{resource}_{permission}", frozenset())
+        return found
+
+    def cache_expires_seconds(self, resource: str, bucket: str = "", collection: str = "") -> int | None:
+        """Return how long anonymous clients may keep an answer; None: not at all.
+
+        The first name that is set counts: for records there are those of one bucket or collection (13.5).
+        """
+        names = (
+            f"{bucket}.{collection}.{resource}",
+            f"{bucket}.{resource}",
+            resource,
+            f"{bucket}_{collection}_{resource}",
+            f"{bucket}_{resource}",
+        )
+        return next((self.cache_expires[name] for name in names if name in self.cache_expires), None)
+
+    def id_generator(self, resource: str) -> str | None:
+        """Return ``uuid4``, ``name`` or ``relaxed_uuid``; None: the resource's own."""
+        found: str | None = self.id_generators.get(resource, self.id_generators.get(""))
+        return found
+
+    def is_enabled(self, endpoint: str, resource: str, method: str) -> bool:
+        """Tell whether a resource's ``plural`` or ``object`` endpoint takes a method (of any case)."""
+        return not self.disabled_methods.get(f"{endpoint}_{resource}_{method.lower()}", False)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One setting of the table: `name` in files, `attribute` in Settings, `doc` the sentence about it."""
+
+    name: str
+    attribute: str
+    parse: parsing.Parser
+    default: Any
+    may_be_none: bool
+    doc: str
+
+
+def rows() -> list[Row]:
+    """Return the settings that have one fixed name, in the order of the table."""
+    types, defaults = get_type_hints(Settings), Settings()
+    return [
+        Row(
+            each.metadata["key"] or each.name,
+            each.name,
+            each.metadata["parse"] or PARSERS.get(types[each.name], parsing.words),
+            getattr(defaults, each.name),
+            type(None) in get_args(types[each.name]),
+            each.metadata["doc"],
+        )
+        for each in fields(Settings)
+        if "key" in each.metadata
+    ]
+
+
+def family_docs() -> list[str]:
+    """Return the sentences about the families."""
+    return [each.metadata["doc"] for each in fields(Settings) if each.metadata and "key" not in each.metadata]

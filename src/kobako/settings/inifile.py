@@ -1,0 +1,78 @@
+"""Configuration files of Kinto's kind: sections of options, with `%(name)s` for the value of another option.
+
+`%(here)s` is the folder of the file, `%(http_port)s` the port asked for on the command line; other names are
+options of the same section or of `[DEFAULT]`. Only the sections asked for are interpolated: those about
+logging are full of `%` that mean something else.
+
+Source: objects, section 26.4.
+"""
+
+import configparser
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+DEFAULT_PORT = 8888
+
+_REFERENCE = re.compile(r"%(?:\((?P<name>[^)]+)\)s|(?P<percent>%)|)")
+_MAX_DEPTH = 10
+
+
+class SettingsError(Exception):
+    """A setting cannot be used: the message names it, its value and the rule."""
+
+
+def read_section(ini: Path, section: str, http_port: int = DEFAULT_PORT) -> dict[str, str] | None:
+    """Return the options of a section, interpolated; None if there is no such section.
+
+    Raises SettingsError for a file that cannot be read.
+    """
+    parser = _parse(ini)
+    if not parser.has_section(section):
+        return None
+    scope = {"here": str(ini.resolve().parent), "__file__": str(ini.resolve()), "http_port": str(http_port)}
+    if parser.has_section("DEFAULT"):
+        scope |= dict(parser["DEFAULT"])
+    scope |= dict(parser[section])
+    try:
+        return {key: _interpolated(raw, scope) for key, raw in parser[section].items()}
+    except ValueError as error:
+        raise SettingsError(f"[{section}] of {ini}: {error}.") from None
+
+
+def read_address(ini: Path | None, http_port: int = DEFAULT_PORT) -> tuple[str, int]:
+    """Return the host and port of `[server:main]`, or else 127.0.0.1 and `http_port`."""
+    options = (read_section(ini, "server:main", http_port) if ini else None) or {}
+    host, port = options.get("host", "127.0.0.1"), options.get("port", str(http_port))
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise SettingsError(f"'port' in [server:main] of {ini} is '{port}': must be a number from 0 to 65535.")
+    return host, int(port)
+
+
+def _parse(ini: Path) -> configparser.RawConfigParser:
+    # No section gives defaults to others here: what [DEFAULT] holds is for references, and no setting by itself.
+    parser = configparser.RawConfigParser(strict=False, default_section="\n")
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    try:
+        parser.read_string(ini.read_text(encoding="utf-8-sig"), str(ini))
+    except FileNotFoundError:
+        raise SettingsError(f"{ini} does not exist.") from None
+    except (OSError, ValueError, configparser.Error) as error:
+        raise SettingsError(f"{ini} cannot be read: {' '.join(str(error).split())}") from None
+    return parser
+
+
+def _interpolated(raw: str, scope: Mapping[str, str], depth: int = 0) -> str:
+    if depth > _MAX_DEPTH:
+        raise ValueError("an option refers to itself")
+
+    def value_of(match: re.Match[str]) -> str:
+        if match["percent"]:
+            return "%"
+        if not match["name"]:
+            raise ValueError("a '%' must be doubled, or be part of '%(name)s'")
+        if match["name"] not in scope:
+            raise ValueError(f"'%({match['name']})s' refers to nothing")
+        return _interpolated(scope[match["name"]], scope, depth + 1)
+
+    return _REFERENCE.sub(value_of, raw)

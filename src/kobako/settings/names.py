@@ -1,0 +1,149 @@
+"""Names of settings: which exist, which are Kinto's and mean nothing here, and what somebody may have meant.
+
+Source: HTTP API, sections 16.4 to 16.13; objects, 2.6.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+import msgspec
+
+from kobako.settings import dotted, parsing
+from kobako.settings.fields import rows
+
+STOCK_RESOURCES: Final = (
+    "bucket",
+    "collection",
+    "group",
+    "record",
+    "permissions",
+    "history",
+    "account",
+    "user-data",
+)
+
+FIXED: Final = {row.name: row for row in rows()}
+
+STRUCTURAL: Final = frozenset({"use", "settings_prefix", "includes", "multiauth.policies"})
+"""Names that are read where they matter, and say nothing by themselves."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+WITHOUT_EFFECT: Final = _names("""
+    json_renderer handle_exceptions available_languages initialization_sequence filter filter-with
+    storage_pool_size storage_max_overflow storage_pool_recycle storage_pool_timeout storage_max_backlog
+    storage_poolclass permission_pool_size permission_max_overflow permission_pool_recycle
+    permission_pool_timeout permission_max_backlog permission_poolclass cache_pool_size cache_max_overflow
+    cache_pool_recycle cache_pool_timeout cache_max_backlog cache_poolclass cache_hosts multiauth.groupfinder
+    multiauth.authorization_policy admin_assets_path default_bucket_hmac_secret account_cache_ttl_seconds
+    account_validation statsd_backend statsd_prefix metrics_matchdict_fields newrelic_env sentry_env
+    sentry_breadcrumbs_min_level sentry_events_min_level profiler_dir logging_renderer
+""")
+"""Names of Kinto's that change nothing, or belong to what is not included: neither refused nor spoken of."""
+
+NOT_YET: Final = _names("""
+    experimental_collection_schema_validation experimental_permissions_endpoint flush_endpoint_enabled
+    statsd_url newrelic_config sentry_dsn profiler_enabled
+""")
+"""Names of what is still to come: whoever sets one is told that nothing happens."""
+
+KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET | {"event_listeners"}
+
+FOREIGN: Final = tuple(
+    _names("""
+    multiauth.policy. event_listeners. history. quotas. attachment. changes. signer. mail. fxa-oauth.
+    prometheus_ pyramid. tm. jinja2. heka. retry. cornice. kinto_changes. signer_ statsd. session. cache.
+    debugtoolbar.
+""")
+)
+"""How names begin that belong to plugins, policies, and frameworks of other servers."""
+
+
+class Family(msgspec.Struct, frozen=True):
+    """Settings that exist once a resource: `pattern` has a group `type`, `key` is for Settings."""
+
+    attribute: str
+    pattern: re.Pattern[str]
+    key: Callable[[re.Match[str]], str]
+    parse: parsing.Parser
+
+
+def _generator(raw: str) -> str:
+    return dotted.resolve("id generator", raw)
+
+
+def _disabled(raw: str) -> bool:
+    return not parsing.boolean(raw)
+
+
+# The names of Kinto 1.x for the two kinds of endpoints.
+_ENDPOINTS = {"collection": "plural", "record": "object"}
+
+FAMILIES: Final = (
+    Family(
+        "principals_by_permission",
+        re.compile(r"(?P<type>.+)_(?P<permission>read|write|create|delete)_principals"),
+        lambda match: f"{match['type']}_{match['permission']}",
+        parsing.principals,
+    ),
+    Family(
+        "cache_expires",
+        re.compile(r"(?P<key>(?:.+[._])?(?P<type>[^._]+))_cache_expires_seconds"),
+        lambda match: match["key"],
+        parsing.integer_or_none,
+    ),
+    Family(
+        "id_generators",
+        re.compile(r"(?:(?P<type>.+)_)?id_generator"),
+        lambda match: match["type"] or "",
+        _generator,
+    ),
+    Family(
+        "disabled_methods",
+        re.compile(
+            r"(?P<endpoint>plural|object|collection|record)_(?P<type>.+)_(?P<method>get|head|post|put|patch|delete)_enabled"
+        ),
+        lambda match: f"{_ENDPOINTS.get(match['endpoint'], match['endpoint'])}_{match['type']}_{match['method']}",
+        _disabled,
+    ),
+)
+
+
+def member(name: str) -> tuple[Family, re.Match[str]] | None:
+    """Return the family a name belongs to by its form, whatever the type in it."""
+    for family in FAMILIES:
+        if match := family.pattern.fullmatch(name):
+            return family, match
+    return None
+
+
+def exists(name: str, resources: Collection[str]) -> bool:
+    """Tell whether a name (without prefix) is a setting of Kobako or Kinto; in families, of these resources.
+
+    >>> exists("paginate_by", []), exists("mushroom_read_principals", ["mushroom"]), exists("pagnate_by", [])
+    (True, True, False)
+    """
+    if name in KNOWN or name.startswith(FOREIGN):
+        return True
+    found = member(name)
+    return found is not None and found[1]["type"] in (None, "root", *resources)
+
+
+def nearest(name: str, resources: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the setting that a misspelt name is closest to.
+
+    >>> nearest("pagnate_by", []), nearest("buket_create_principals", ["bucket"])
+    ('paginate_by', 'bucket_create_principals')
+    """
+    members = [
+        form.format(resource)
+        for resource in resources
+        for form in ("{}_read_principals", "{}_write_principals", "{}_create_principals", "{}_id_generator")
+    ]
+    candidates = [*FIXED, "includes", "id_generator", "record_cache_expires_seconds", *members]
+    return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=cutoff)), None)

@@ -1,0 +1,169 @@
+"""Text of a setting -> its value. One function a type; each raises ValueError with the rule that was broken.
+
+Files and environments hold text. Kinto parses it as JSON first and keeps it as text when that fails, so `25`,
+`"25"` and `[25]` are all seen in the wild, and `null` is a way to say "none". Text stays text here: a secret
+of digits only, or a version `1.20`, is never a number.
+
+Source: HTTP API, section 16.3.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+Parser = Callable[[str], Any]
+
+TRUTHS = frozenset({"t", "true", "y", "yes", "on", "1"})
+
+
+def native(raw: str) -> Any:
+    """Return what the text says as JSON, or else the text itself.
+
+    >>> native("25"), native('"1.23"'), native("True"), native("2015-01-22"), native("null")
+    (25, '1.23', 'True', '2015-01-22', None)
+    """
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
+
+
+def text(raw: str) -> str | None:
+    """Return the text, without the quotes if it is a JSON string; None for ``null``.
+
+    >>> text('"abc"'), text("0123"), text("null")
+    ('abc', '0123', None)
+    """
+    value = native(raw)
+    if value is None or isinstance(value, str):
+        return value
+    return raw
+
+
+def text_or_none(raw: str) -> str | None:
+    """Return the text; None if it is empty."""
+    return text(raw) or None
+
+
+def api_version(raw: str) -> str:
+    """Return a version: a major number, and others after dots."""
+    value = text(raw) or ""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", value):
+        raise ValueError("must be a version, as 1.23")
+    return value
+
+
+def boolean(raw: str) -> bool:
+    """Tell whether the text is one of the truths; anything else is false, as it is for Kinto.
+
+    >>> boolean("Yes"), boolean('"1"'), boolean("enabled"), boolean("")
+    (True, True, False, False)
+    """
+    return str(native(raw)).strip().lower() in TRUTHS
+
+
+def integer(raw: str) -> int:
+    """Return a whole number: a JSON one, or text that is one."""
+    value = _number(raw, int)
+    if value != int(value):
+        raise ValueError("must be a whole number")
+    return int(value)
+
+
+def number(raw: str) -> float:
+    """Return a number: a JSON one, or text that is one."""
+    return float(_number(raw, float))
+
+
+def integer_or_none(raw: str) -> int | None:
+    """Return a whole number; None if the setting is empty or ``null``."""
+    return None if is_empty(raw) else integer(raw)
+
+
+def number_or_none(raw: str) -> float | None:
+    """Return a number; None if the setting is empty or ``null``."""
+    return None if is_empty(raw) else number(raw)
+
+
+def limit(raw: str) -> int | None:
+    """Return a limit above zero; None (unlimited) if the setting is empty, ``null`` or 0.
+
+    >>> limit("25"), limit("0"), limit("")
+    (25, None, None)
+    """
+    value = integer_or_none(raw) or None
+    if value is not None and value < 0:
+        raise ValueError("must be a whole number that is not negative")
+    return value
+
+
+def positive(raw: str) -> int:
+    """Return a whole number of 1 or more."""
+    value = integer(raw)
+    if value < 1:
+        raise ValueError("must be a whole number, 1 or more")
+    return value
+
+
+def percentage(raw: str) -> float | None:
+    """Return a number from 0 to 100, or None."""
+    value = number_or_none(raw)
+    if value is not None and not 0 <= value <= 100:
+        raise ValueError("must be a number from 0 to 100")
+    return value
+
+
+def words(raw: str) -> tuple[str, ...]:
+    """Return the words between white space, also in the strings of a JSON list. A comma is part of a word.
+
+    >>> words("kinto.plugins.flush\\n  history"), words('["a b", "c"]'), words("")
+    (('kinto.plugins.flush', 'history'), ('a', 'b', 'c'), ())
+    """
+    return _split(raw, r"\s+")
+
+
+def principals(raw: str) -> frozenset[str]:
+    """Return the principals between white space or commas (Kinto's documents show these, its code takes those).
+
+    >>> sorted(principals("account:a, account:b system.Everyone"))
+    ['account:a', 'account:b', 'system.Everyone']
+    """
+    return frozenset(_split(raw, r"[\s,]+"))
+
+
+def moment(raw: str) -> datetime | None:
+    """Return a date, or a date and time, in ISO 8601; without a time zone it is in the server's.
+
+    >>> moment("2015-01-22T10:00:00Z").isoformat()
+    '2015-01-22T10:00:00+00:00'
+    """
+    if is_empty(raw):
+        return None
+    try:
+        return datetime.fromisoformat(str(text(raw)).strip()).astimezone()
+    except ValueError:
+        raise ValueError("must be a date, as 2030-01-31 or 2030-01-31T10:00:00Z") from None
+
+
+def is_empty(raw: str) -> bool:
+    """Tell whether the text says that there is no value."""
+    return native(raw) in (None, "")
+
+
+def _number(raw: str, kind: type[int] | type[float]) -> float:
+    value = native(raw)
+    if isinstance(value, str):
+        value = native(value)
+    finite = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not finite:
+        raise ValueError("must be a whole number" if kind is int else "must be a number")
+    return value  # type: ignore[no-any-return]
+
+
+def _split(raw: str, separators: str) -> tuple[str, ...]:
+    value = native(raw)
+    items = value if isinstance(value, list) else [value if isinstance(value, str) else "" if value is None else raw]
+    return tuple(word for item in items for word in re.split(separators, str(item)) if word)

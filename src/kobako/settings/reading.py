@@ -1,0 +1,183 @@
+"""Settings from a file, the environment and the defaults: found, checked, typed.
+
+Every mistake is a SettingsError that names the setting, its value and the rule. What is strange but harmless
+is a sentence in `Settings.warnings`; the command line logs them.
+
+Source: HTTP API, section 16; objects, 24 and 26.4.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from kobako.settings import dotted, names, parsing, sources
+from kobako.settings.fields import BASICAUTH, Policy, Settings
+from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_section
+from kobako.settings.sources import Entry
+
+Entries = dict[str, Entry]
+
+
+def read_settings(
+    ini: Path | None,
+    environ: Mapping[str, str],
+    *,
+    http_port: int = DEFAULT_PORT,
+    resources: Collection[str] = names.STOCK_RESOURCES,
+) -> Settings:
+    """Return the settings of a file and an environment. Raises SettingsError.
+
+    Without a file, basicauth is on; a file names its policies, and one that names none has none. (Files of Cliquet's
+    time, told by their prefix, have basicauth by default, as they had then.)
+    """
+    options = _options(ini, http_port)
+    in_file = sources.from_file(options)
+    in_environment = sources.from_environment(
+        environ,
+        [*names.FIXED, "includes", *in_file],
+        lambda name: names.member(name) is not None and names.exists(name, resources),
+    )
+    entries = in_file | in_environment
+    _refuse_plugins(entries)
+    is_modern = ini is not None and not any(option.startswith("cliquet.") for option in options)
+    values = _fixed(entries) | _families(entries)
+    values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
+    warnings = [
+        *_unknown(in_file.values(), resources),
+        *_misspelt(environ, resources),
+        *_without_effect(entries),
+    ]
+    return Settings(**values, warnings=tuple(warnings))
+
+
+def _options(ini: Path | None, http_port: int) -> dict[str, str]:
+    if ini is None:
+        return {}
+    options = read_section(ini, "app:main", http_port)
+    if options is None:
+        raise SettingsError(f"{ini} has no section [app:main].")
+    return options
+
+
+def _convert(entry: Entry, parse: parsing.Parser) -> Any:
+    try:
+        return parse(entry.raw)
+    except ValueError as error:
+        raise SettingsError(f"Setting '{entry.label}' is '{shown(entry.raw)}': {error}.") from None
+
+
+def shown(raw: str) -> str:
+    """Return a value as it may be told, without the password of a URL.
+
+    >>> shown("postgresql://user:pass@host/db")
+    'postgresql://***@host/db'
+    """
+    return re.sub(r"//[^/\s]*@", "//***@", raw)
+
+
+def _fixed(entries: Entries) -> dict[str, Any]:
+    """Return the settings of the table that are set (``null`` is not, where a value is needed)."""
+    return {
+        row.attribute: _convert(entries[name], row.parse)
+        for name, row in names.FIXED.items()
+        if name in entries
+        and name != "multiauth.policies"
+        and (row.may_be_none or parsing.native(entries[name].raw) is not None)
+    }
+
+
+def _families(entries: Entries) -> dict[str, Any]:
+    defaults = Settings()
+    values: dict[str, dict[str, Any]] = {}
+    # Of the two names of a method's switch the older comes first, and the newer overwrites it.
+    for name in sorted(entries, key=lambda name: not name.startswith(("collection_", "record_"))):
+        if (found := names.member(name)) and name not in names.FIXED:
+            family, match = found
+            members = values.setdefault(family.attribute, dict(getattr(defaults, family.attribute)))
+            value = _convert(entries[name], family.parse)
+            if value is not None:
+                members[family.key(match)] = value
+    return values
+
+
+def _refuse_plugins(entries: Entries) -> None:
+    for name in ("includes", "event_listeners"):
+        if name in entries and (plugins := parsing.words(entries[name].raw)):
+            raise SettingsError(f"Setting '{entries[name].label}' has '{plugins[0]}', which is not offered yet.")
+
+
+def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return backends and URLs. A backend in memory has no URL.
+
+    Where nothing is said, permissions live with the objects, and the cache is of the same kind.
+    """
+    found: dict[str, str] = {}
+    storage_urls = values.get("storage_url", Settings().storage_url)
+    for part, url in (
+        ("storage", storage_urls),
+        ("permission", storage_urls),
+        ("cache", Settings().cache_url),
+    ):
+        name = f"{part}_backend"
+        kind = found.get("storage_backend", Settings().storage_backend)
+        if name in entries:
+            kind = _convert(entries[name], lambda raw: dotted.resolve("backend", parsing.text(raw) or ""))
+        found[name] = kind
+        found[f"{part}_url"] = values.get(f"{part}_url") or url if kind != "memory" else ""
+        if kind == "sqlite":
+            _check_sqlite(part, found[f"{part}_url"])
+    if any(found[f"permission_{each}"] != found[f"storage_{each}"] for each in ("backend", "url")):
+        raise SettingsError(
+            f"Setting 'permission_backend' is '{found['permission_backend']}', 'permission_url' is "
+            f"'{shown(found['permission_url'])}': permissions must be kept with the objects, in one database."
+        )
+    return found
+
+
+def _check_sqlite(part: str, url: str) -> None:
+    if not re.fullmatch(r"sqlite:///[^?#]+", url):
+        rule = "must be sqlite:///relative/path or sqlite:////absolute/path"
+        raise SettingsError(f"Setting '{part}_url' is '{shown(url)}': {rule}.")
+
+
+def _policies(entries: Entries, default: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    if "multiauth.policies" not in entries:
+        return default
+    listed = entries["multiauth.policies"]
+    return tuple(_policy(name, entries, listed) for name in parsing.words(listed.raw))
+
+
+def _policy(name: str, entries: Entries, listed: Entry) -> Policy:
+    start = f"multiauth.policy.{name}."
+    options = {key.removeprefix(start): entry.raw for key, entry in entries.items() if key.startswith(start)}
+    use = entries.get(f"{start}use", Entry(name, name, 0, listed.label))
+    return Policy(name, _convert(use, lambda raw: dotted.resolve("policy", raw)), options)
+
+
+def _unknown(entries: Collection[Entry], resources: Collection[str]) -> list[str]:
+    """Return a warning for each unknown setting. Raises SettingsError for one under our own prefix."""
+    warnings = []
+    for entry in entries:
+        if not names.exists(entry.name, resources):
+            close = names.nearest(entry.name, resources)
+            sentence = f"Unknown setting '{entry.label}'" + (f": did you mean '{close}'?" if close else ".")
+            if entry.is_ours:
+                raise SettingsError(sentence)
+            warnings.append(sentence)
+    return warnings
+
+
+def _misspelt(environ: Mapping[str, str], resources: Collection[str]) -> list[str]:
+    """Return a warning for each variable that is nearly a setting; others with our prefix may be anybody's."""
+    return [
+        f"Unknown variable '{variable}': did you mean '{close}'?"
+        for variable, name in sources.prefixed(environ)
+        if not names.exists(name, resources)
+        and sources.variable(name) not in {sources.variable(known) for known in names.KNOWN}
+        and (close := names.nearest(name, resources, cutoff=0.85))
+    ]
+
+
+def _without_effect(entries: Entries) -> list[str]:
+    return [f"Setting '{entries[name].label}' has no effect yet." for name in sorted(names.NOT_YET & entries.keys())]

@@ -1,0 +1,112 @@
+"""The configuration that `kobako init` writes: a few settings that count, all others as comments with their defaults.
+
+Source: objects, section 26.3.
+"""
+
+import secrets
+from typing import Any
+
+from kobako.settings.fields import Policy, family_docs, rows
+
+URLS = {
+    ("storage", "sqlite"): "sqlite:///%(here)s/kobako.db",
+    ("cache", "sqlite"): "sqlite:///%(here)s/kobako-cache.db",
+}
+
+TEMPLATE = """\
+# Configuration of Kobako. Lines that begin with # are comments: most show a setting with its default.
+# %(here)s is the folder of this file. A variable KOBAKO_<SETTING> in the environment wins over what is said here.
+
+[server:main]
+host = {host}
+port = %(http_port)s
+
+[app:main]
+{active}
+
+# All other settings, with their defaults.
+{defaults}
+
+# Settings that exist for each type of object: bucket, collection, group, record.
+{families}
+
+[loggers]
+keys = root, kobako
+
+[handlers]
+keys = console
+
+[formatters]
+keys = color, json
+
+[logger_root]
+level = INFO
+handlers = console
+
+[logger_kobako]
+level = DEBUG
+handlers = console
+qualname = kobako
+propagate = 0
+
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+level = NOTSET
+formatter = color
+
+[formatter_color]
+format = %(levelname)-5s  %(message)s
+
+[formatter_json]
+class = kobako.JsonLogFormatter
+"""
+
+
+def render(backend: str, cache_backend: str, host: str) -> str:
+    """Return the text of a configuration, with secrets of its own."""
+    active = {
+        "storage_backend": backend,
+        "storage_url": URLS.get(("storage", backend), ""),
+        "cache_backend": cache_backend,
+        "cache_url": URLS.get(("cache", cache_backend), ""),
+        "userid_hmac_secret": secrets.token_hex(32),
+        "default_bucket_hmac_secret": secrets.token_hex(32),
+        "multiauth.policies": "basicauth",
+        "bucket_create_principals": "system.Authenticated",
+    }
+    docs = {row.name: row.doc for row in rows()}
+    follows = {"permission_backend": backend, "permission_url": active["storage_url"]}
+    # Values are interpolated, so a URL's %(here)s goes in as it is.
+    return TEMPLATE.format(
+        host=host,
+        active="\n".join(_active(name, value, docs.get(name, "")) for name, value in active.items() if value),
+        defaults="\n".join(
+            f"# {row.doc}\n# kobako.{row.name} = {follows.get(row.name, shown(row.default))}".rstrip()
+            for row in rows()
+            if row.name not in active
+        ),
+        families="\n".join(f"# {doc}" for doc in family_docs()),
+    )
+
+
+def _active(name: str, value: str, doc: str) -> str:
+    prefix = "" if name.startswith("multiauth.") else "kobako."
+    return (f"# {doc}\n" if doc else "") + f"{prefix}{name} = {value}"
+
+
+def shown(value: Any) -> str:
+    """Return a default as a file would have it.
+
+    >>> shown(None), shown(True), shown(("*",)), shown(10.0)
+    ('', 'true', '*', '10')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return " ".join(each.name if isinstance(each, Policy) else str(each) for each in value)
+    return str(value)

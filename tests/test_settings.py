@@ -1,0 +1,429 @@
+"""Settings: where they are found, which spelling counts, what their text means, and what is refused.
+
+Source: HTTP API, section 16; objects, 24 and 26.4.
+"""
+
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kobako.settings import Settings, SettingsError, read_address, read_settings
+from kobako.settings.template import render
+
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Return what a file with these lines in [app:main] gives, with these variables."""
+
+    def read(lines: str, /, rest: str = "", **environ: str) -> Settings:
+        ini = tmp_path / "kobako.ini"
+        ini.write_text(f"[app:main]\n{lines}\n{rest}")
+        return read_settings(ini, environ)
+
+    return read
+
+
+# Where a setting is found
+
+
+@pytest.mark.parametrize(
+    ("lines", "environ", "expected"),
+    [
+        pytest.param("", {}, None, id="default"),
+        pytest.param("cliquet.paginate_by = 1", {}, 1, id="cliquet in the file"),
+        pytest.param("paginate_by = 2\ncliquet.paginate_by = 1", {}, 2, id="bare is as kinto"),
+        pytest.param("cliquet.paginate_by = 1\nkinto.paginate_by = 2", {}, 2, id="kinto before cliquet"),
+        pytest.param("kobako.paginate_by = 3\nkinto.paginate_by = 2", {}, 3, id="kobako before kinto"),
+        pytest.param("kobako.paginate_by = 3", {"PAGINATE_BY": "4"}, 4, id="a bare variable before the file"),
+        pytest.param("", {"PAGINATE_BY": "4", "CLIQUET_PAGINATE_BY": "5"}, 5, id="a prefix before a bare variable"),
+        pytest.param("", {"CLIQUET_PAGINATE_BY": "5", "KINTO_PAGINATE_BY": "6"}, 6, id="KINTO before CLIQUET"),
+        pytest.param("", {"KINTO_PAGINATE_BY": "6", "KOBAKO_PAGINATE_BY": "7"}, 7, id="KOBAKO before KINTO"),
+    ],
+)
+def test_the_strongest_spelling_counts(read: Read, lines: str, environ: dict[str, str], expected: int | None) -> None:
+    assert read(lines, **environ).paginate_by == expected
+
+
+def test_two_spellings_of_one_rank_must_agree(read: Read) -> None:
+    with pytest.raises(SettingsError, match=r"^Settings 'kinto.paginate_by', 'paginate_by' are in conflict\.$"):
+        read("kinto.paginate_by = 1\npaginate_by = 2")
+
+
+def test_two_spellings_that_agree_are_one(read: Read) -> None:
+    assert read("kinto.paginate_by = 1\npaginate_by = 1").paginate_by == 1
+
+
+def test_a_file_may_have_a_prefix_of_its_own(read: Read) -> None:
+    assert read("cliquet.project_name = payments\npayments.paginate_by = 5").paginate_by == 5
+    assert read("settings_prefix = money\nmoney.paginate_by = 6").paginate_by == 6
+
+
+def test_dots_are_underscores_in_variables(read: Read) -> None:
+    assert [each.name for each in read("", KINTO_MULTIAUTH_POLICIES="basicauth").policies] == ["basicauth"]
+    assert [each.name for each in read("", MULTIAUTH_POLICIES="basicauth").policies] == ["basicauth"]
+
+
+def test_a_family_is_read_from_the_environment(read: Read) -> None:
+    settings = read("", KINTO_BUCKET_WRITE_PRINCIPALS="basicauth:a")
+
+    assert settings.principals("bucket", "write") == {"basicauth:a"}
+
+
+def test_other_variables_are_left_alone(read: Read) -> None:
+    settings = read("", KOBAKO_PORT="tcp://10.0.0.1:80", KOBAKO_SERVICE_HOST="10.0.0.1", KOBAKO_INI="x", HOME="/")
+
+    assert settings.warnings == read("").warnings
+
+
+# Files
+
+
+def test_references_are_replaced(read: Read, tmp_path: Path) -> None:
+    settings = read(
+        "name = shop\nkinto.project_name = %(name)s-%(stage)s-%(http_port)s-100%%\n"
+        "kinto.version_json_path = %(here)s/v",
+        rest="[DEFAULT]\nstage = test",
+    )
+
+    assert settings.project_name == "shop-test-8888-100%"
+    assert settings.version_json_path == f"{tmp_path}/v"
+
+
+def test_logging_sections_are_not_interpolated(read: Read) -> None:
+    assert read("", rest="[formatter_x]\nformat = %(asctime)s %(message)s 100%").paginate_by is None
+
+
+@pytest.mark.parametrize(
+    "line", ["project_name = 100%", "project_name = %(nothing)s", "project_name = %(project_name)s"]
+)
+def test_a_reference_that_cannot_be_replaced_is_refused(read: Read, line: str) -> None:
+    with pytest.raises(SettingsError, match=r"^\[app:main\] of .*kobako.ini: "):
+        read(line)
+
+
+def test_a_value_goes_on_in_indented_lines_between_comments(read: Read) -> None:
+    settings = read("cors_origins =\n  https://a.org\n  # not this one\n  ; nor this\n  https://b.org\n")
+
+    assert settings.cors_origins == ("https://a.org", "https://b.org")
+
+
+def test_names_keep_their_case_and_may_be_repeated(read: Read) -> None:
+    assert read("paginate_by = 1\npaginate_by = 2\nPaginate_By = 3").paginate_by == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("paginate_by = 1", "cannot be read"),
+        ("[server:main]\nport = 1", r"has no section \[app:main\]"),
+        ("[app:main]\nnonsense", "cannot be read"),
+        ("[app:main]\nproject_name = \xff", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    ini = tmp_path / "kobako.ini"
+    ini.write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(SettingsError, match=message) as refused:
+        read_settings(ini, {})
+
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nothing\.ini does not exist\.$"):
+        read_settings(tmp_path / "nothing.ini", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("127.0.0.1", 6000)),
+        ("[server:main]\nuse = egg:waitress\nhost = 0.0.0.0\nport = %(http_port)s\nthreads = 3", ("0.0.0.0", 6000)),
+        ("[server:main]\nport = 9999", ("127.0.0.1", 9999)),
+    ],
+)
+def test_the_address_is_that_of_the_server_section(tmp_path: Path, text: str, expected: tuple[str, int]) -> None:
+    ini = tmp_path / "kobako.ini"
+    ini.write_text(text)
+
+    assert read_address(ini, 6000) == expected
+
+
+def test_an_address_without_a_file_is_local() -> None:
+    assert read_address(None) == ("127.0.0.1", 8888)
+
+
+def test_a_port_that_is_none_is_refused(tmp_path: Path) -> None:
+    ini = tmp_path / "kobako.ini"
+    ini.write_text("[server:main]\nport = 99999")
+
+    with pytest.raises(SettingsError, match="'99999'"):
+        read_address(ini)
+
+
+# What text means
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "expected"),
+    [
+        pytest.param("readonly", "true", True, id="true"),
+        pytest.param("readonly", "Y", True, id="Y"),
+        pytest.param("readonly", "On", True, id="On"),
+        pytest.param("readonly", "1", True, id="1"),
+        pytest.param("readonly", "enabled", False, id="anything else is false"),
+        pytest.param("readonly", "", False, id="empty is false"),
+        pytest.param("paginate_by", '"25"', 25, id="a number in quotes"),
+        pytest.param("paginate_by", "0", None, id="no limit as 0"),
+        pytest.param("batch_max_requests", "", None, id="no limit as empty"),
+        pytest.param("batch_max_requests", "null", None, id="no limit as null"),
+        pytest.param("retry_after_seconds", "null", 3, id="null where a value is needed"),
+        pytest.param("http_host", "null", None, id="null"),
+        pytest.param("http_api_version", "1.20", "1.20", id="a version is no number"),
+        pytest.param("http_api_version", '"1.23"', "1.23", id="text in quotes"),
+        pytest.param("userid_hmac_secret", "0123456789", "0123456789", id="a secret of digits"),
+        pytest.param("userid_hmac_secret", "1e5", "1e5", id="a secret that looks like a number"),
+        pytest.param(
+            "cors_origins", '["https://a.org", "https://b.org"]', ("https://a.org", "https://b.org"), id="JSON"
+        ),
+        pytest.param("cors_origins", "https://a.org https://b.org", ("https://a.org", "https://b.org"), id="words"),
+        pytest.param("heartbeat_timeout_seconds", "0.5", 0.5, id="a fraction"),
+        pytest.param("eos", "2030-01-31T10:00:00Z", datetime(2030, 1, 31, 10, tzinfo=UTC), id="a moment"),
+        pytest.param("eos", "2030-01-31", datetime(2030, 1, 31).astimezone(), id="a date is local"),
+    ],
+)
+def test_text_becomes_a_value(read: Read, name: str, raw: str, expected: Any) -> None:
+    from_file, from_environment = read(f"kinto.{name} = {raw}"), read("", **{f"KINTO_{name.upper()}": raw})
+
+    assert getattr(from_file, name) == expected
+    assert getattr(from_environment, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("paginate_by", "many"),
+        ("paginate_by", "-1"),
+        ("paginate_by", "2.5"),
+        ("paginate_by", "NaN"),
+        ("paginate_by", "true"),
+        ("storage_max_fetch_size", "0"),
+        ("backoff_percentage", "101"),
+        ("heartbeat_timeout_seconds", "soon"),
+        ("eos", "tomorrow"),
+        ("http_api_version", "latest"),
+        ("record_cache_expires_seconds", "long"),
+        ("record_id_generator", "mymodule.Generator"),
+    ],
+)
+def test_text_that_breaks_the_rule_is_refused_by_name_and_value(read: Read, name: str, raw: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(f"kinto.{name} = {raw}")
+
+    assert str(refused.value).startswith(f"Setting 'kinto.{name}' is '{raw}': ")
+
+
+def test_principals_stand_between_spaces_lines_or_commas(read: Read) -> None:
+    settings = read("bucket_create_principals = account:a, account:b\n  account:c")
+
+    assert settings.principals("bucket", "create") == {"account:a", "account:b", "account:c"}
+
+
+def test_whoever_is_authenticated_may_create_buckets_by_default(read: Read) -> None:
+    assert read("").principals("bucket", "create") == {"system.Authenticated"}
+    assert read("record_read_principals = a").principals("bucket", "create") == {"system.Authenticated"}
+    assert read("bucket_create_principals =").principals("bucket", "create") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("", None),
+        ("blog_record_cache_expires_seconds = 1", 1),
+        ("blog_article_record_cache_expires_seconds = 2\nblog_record_cache_expires_seconds = 1", 2),
+        ("record_cache_expires_seconds = 3\nblog_article_record_cache_expires_seconds = 2", 3),
+        ("blog.record_cache_expires_seconds = 4\nrecord_cache_expires_seconds = 3", 4),
+        ("blog.article.record_cache_expires_seconds = 0\nblog.record_cache_expires_seconds = 4", 0),
+    ],
+)
+def test_the_narrowest_name_says_how_long_records_are_kept(read: Read, lines: str, expected: int | None) -> None:
+    assert read(lines).cache_expires_seconds("record", "blog", "article") == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "plural", "single"),
+    [
+        ("", True, True),
+        ("plural_bucket_delete_enabled = false", False, True),
+        ("object_bucket_delete_enabled = false", True, False),
+        ("collection_bucket_delete_enabled = false", False, True),
+        ("record_bucket_delete_enabled = false", True, False),
+        ("plural_bucket_delete_enabled = true\ncollection_bucket_delete_enabled = false", True, True),
+        ("object_bucket_delete_enabled = true\nrecord_bucket_delete_enabled = false", True, True),
+    ],
+)
+def test_a_method_can_be_switched_off_by_either_name(read: Read, lines: str, plural: bool, single: bool) -> None:
+    settings = read(lines)
+
+    assert settings.is_enabled("plural", "bucket", "DELETE") is plural
+    assert settings.is_enabled("object", "bucket", "DELETE") is single
+
+
+def test_the_generator_of_a_type_is_stronger_than_that_of_all(read: Read) -> None:
+    settings = read(
+        "id_generator = kinto.core.storage.generators.UUID4\nrecord_id_generator = kinto.views.NameGenerator"
+    )
+
+    assert (settings.id_generator("bucket"), settings.id_generator("record")) == ("uuid4", "name")
+
+
+# Backends, policies, plugins
+
+
+@pytest.mark.parametrize("name", ["memory", "kinto.core.storage.memory", "cliquet.storage.memory", "storage.memory"])
+def test_a_backend_is_known_by_its_names_in_other_servers(read: Read, name: str) -> None:
+    settings = read(f"kinto.storage_backend = {name}")
+
+    assert (settings.storage_backend, settings.permission_backend, settings.cache_backend) == ("memory",) * 3
+    assert (settings.storage_url, settings.permission_url, settings.cache_url) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("kinto.storage_backend = kinto.core.storage.postgresql", "kinto.core.storage.postgresql"),
+        ("kinto.cache_backend = cliquet.cache.redis", "cliquet.cache.redis"),
+        ("kinto.storage_backend = kinto_redis.storage", "kinto_redis.storage"),
+        ("kinto.cache_backend = kinto.core.cache.memcached", "kinto.core.cache.memcached"),
+        ("kinto.storage_url = postgresql://me:password@host/db", r"postgresql://\*\*\*@host/db"),
+        ("kinto.permission_backend = memory", "memory"),
+        ("kinto.includes = kinto.plugins.accounts", "kinto.plugins.accounts"),
+        ("kinto.event_listeners = redis", "redis"),
+        ("multiauth.policies = account", "account"),
+        (
+            "multiauth.policies = a\nmultiauth.policy.a.use = kinto.plugins.openid.OpenIDConnectPolicy",
+            "OpenIDConnectPolicy",
+        ),
+        ("multiauth.policies = pyramid_persona", "pyramid_persona"),
+    ],
+)
+def test_what_is_not_offered_is_refused_by_name_and_value(read: Read, line: str, value: str) -> None:
+    setting = "policy.a.use" if ".a.use" in line else line.partition(" =")[0].rpartition(".")[2].replace("_url", "")
+
+    with pytest.raises(SettingsError, match=rf"'[\w.]*{setting}[\w.]*'.*{value}") as refused:
+        read(line)
+
+    assert "password" not in str(refused.value)
+
+
+def test_permissions_and_cache_are_of_the_kind_of_the_storage(read: Read) -> None:
+    settings = read("storage_url = sqlite:////srv/objects.db")
+
+    assert settings.permission_url == settings.storage_url == "sqlite:////srv/objects.db"
+    assert settings.cache_url == "sqlite:///kobako-cache.db"
+
+
+def test_without_a_file_basicauth_is_on() -> None:
+    assert [each.kind for each in read_settings(None, {}).policies] == ["basicauth"]
+
+
+def test_a_file_names_its_policies_or_has_none(read: Read) -> None:
+    assert read("").policies == ()
+    assert [each.kind for each in read("cliquet.readonly = no").policies] == ["basicauth"]
+
+
+def test_a_policy_may_have_another_name_than_its_kind(read: Read) -> None:
+    [policy] = read(
+        "multiauth.policies = me\nmultiauth.policy.me.realm = Us\n"
+        "multiauth.policy.me.use = cliquet.authentication.BasicAuthAuthenticationPolicy"
+    ).policies
+
+    assert (policy.name, policy.kind, policy.options["realm"]) == ("me", "basicauth", "Us")
+
+
+# Unknown names
+
+
+def test_an_unknown_setting_of_ours_stops_the_start_and_names_the_nearest(read: Read) -> None:
+    with pytest.raises(SettingsError, match=r"Unknown setting 'kobako.pagnate_by': did you mean 'paginate_by'\?"):
+        read("kobako.pagnate_by = 5")
+
+
+def test_an_unknown_member_of_a_family_names_the_nearest(read: Read) -> None:
+    with pytest.raises(SettingsError, match="did you mean 'bucket_create_principals'"):
+        read("kobako.buckt_create_principals = system.Everyone")
+
+
+@pytest.mark.parametrize("prefix", ["kinto.", "cliquet.", ""])
+def test_another_unknown_setting_is_a_warning_that_names_the_nearest(read: Read, prefix: str) -> None:
+    assert read(f"{prefix}pagnate_by = 5").warnings == (
+        f"Unknown setting '{prefix}pagnate_by': did you mean 'paginate_by'?",
+    )
+
+
+def test_a_misspelt_variable_is_a_warning_that_names_the_nearest(read: Read) -> None:
+    assert read("", KOBAKO_PAGNATE_BY="5").warnings == (
+        "Unknown variable 'KOBAKO_PAGNATE_BY': did you mean 'paginate_by'?",
+    )
+
+
+def test_a_setting_of_a_resource_of_ones_own_is_known_by_its_name(tmp_path: Path) -> None:
+    ini = tmp_path / "kobako.ini"
+    ini.write_text("[app:main]\nkobako.mushroom_read_principals = system.Everyone")
+
+    settings = read_settings(ini, {}, resources=["mushroom"])
+
+    assert settings.principals("mushroom", "read") == {"system.Everyone"}
+    with pytest.raises(SettingsError, match="mushroom_read_principals"):
+        read_settings(ini, {})
+
+
+def test_settings_of_plugins_that_are_not_included_are_let_be(read: Read) -> None:
+    settings = read(
+        "use = egg:kinto\naccount_create_principals = system.Everyone\nkinto.quotas.bucket_max_bytes = 5\n"
+        "history.auto_trim_max_count = 3\npyramid.debug_notfound = false\nkinto.storage_pool_size = 10"
+    )
+
+    assert settings.warnings == ()
+
+
+def test_a_feature_still_to_come_is_a_warning(read: Read) -> None:
+    assert read("kinto.statsd_url = udp://localhost:8125").warnings == (
+        "Setting 'kinto.statsd_url' has no effect yet.",
+    )
+
+
+# The generated file
+
+
+@pytest.mark.parametrize("backend", ["memory", "sqlite"])
+def test_the_generated_configuration_gives_the_defaults(tmp_path: Path, backend: str) -> None:
+    ini = tmp_path / "kobako.ini"
+    ini.write_text(render(backend, backend, "0.0.0.0"))
+
+    settings = read_settings(ini, {})
+
+    assert settings.storage_backend == settings.cache_backend == backend
+    assert (settings.paginate_by, settings.warnings) == (None, ())
+    assert len(settings.userid_hmac_secret) == 64
+    assert read_address(ini, 7777) == ("0.0.0.0", 7777)
+
+
+def test_each_default_in_the_generated_configuration_reads_as_the_default(tmp_path: Path) -> None:
+    text = render("sqlite", "sqlite", "127.0.0.1")
+    plain, spelt_out = tmp_path / "plain.ini", tmp_path / "spelt_out.ini"
+    plain.write_text(text)
+    spelt_out.write_text(text.replace("# kobako.", "kobako."))
+
+    assert read_settings(spelt_out, {}) == read_settings(plain, {})
+
+
+def test_settings_travel_to_worker_processes() -> None:
+    assert pickle.loads(pickle.dumps(Settings(paginate_by=3))) == Settings(paginate_by=3)
