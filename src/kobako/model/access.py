@@ -1,0 +1,100 @@
+"""May this caller do that here? All of it, these ids only, or no.
+
+The ACLs that matter are looked up once for a target, in `rights`; every question after that is answered from what
+was found. This is the one place that decides: every door leads through it.
+
+Source: objects, 2.3 to 2.6; HTTP API, 5.
+"""
+
+from collections.abc import Set
+from typing import Final
+
+import msgspec
+
+from kobako.model import inheritance
+from kobako.model.inheritance import Action, Grant, Right
+from kobako.model.resource import Target
+from kobako.model.transaction import Transaction
+from kobako.permission.base import AUTHENTICATED, EVERYONE
+from kobako.protocol.errors import ApiError, Forbidden, MissingToken
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks: the prefixed user id, None for anybody, and every principal the request has."""
+
+    user: str | None = None
+    principals: frozenset[str] = frozenset({EVERYONE})
+
+    @property
+    def owner(self) -> str:
+        """The principal that stands for the caller in the ACL of what they write."""
+        return self.user or EVERYONE
+
+    def refusal(self) -> ApiError:
+        """Return the error for what this caller may not do."""
+        return Forbidden() if self.user else MissingToken()
+
+
+ANONYMOUS: Final = Caller()
+
+
+def authenticated(user: str, groups: Set[str]) -> Caller:
+    """Return the caller for a user with the principals they were given."""
+    return Caller(user, frozenset({user, EVERYONE, AUTHENTICATED, *groups}))
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """What a caller may do at a target."""
+
+    caller: Caller
+    target: Target
+    held: Set[Grant]
+    by_settings: Set[Action]
+
+    def on_object(self, action: Action) -> bool:
+        """Tell whether the caller may read or write the object."""
+        return self._have(inheritance.on_object(self.target, action))
+
+    def on_list(self, action: Action) -> bool:
+        """Tell whether the caller may read or empty the whole list, or create in it."""
+        return self._have(inheritance.on_list(self.target, action))
+
+    def require_on_object(self, action: Action) -> None:
+        """Raise Forbidden, or MissingToken, unless the caller may do this to the object."""
+        if not self.on_object(action):
+            raise self.caller.refusal()
+
+    def require_on_list(self, action: Action) -> None:
+        """Raise Forbidden, or MissingToken, unless the caller may do this to the list."""
+        if not self.on_list(action):
+            raise self.caller.refusal()
+
+    @property
+    def shows_acl(self) -> bool:
+        """Whether the caller sees the object's ACL: only who stands in its own `write` does (objects, 1.5)."""
+        return (self.target.uri, "write") in self.held
+
+    def _have(self, right: Right) -> bool:
+        return not right.grants.isdisjoint(self.held) or not self.by_settings.isdisjoint(right.actions)
+
+
+async def rights(tx: Transaction, caller: Caller, target: Target) -> Rights:
+    """Look up what a caller may do at a target: one operation, for the object and all it is in."""
+    uris = inheritance.lineage(target)
+    held = await tx.permission.granted(caller.principals, uris) if uris else frozenset[Grant]()
+    return Rights(caller, target, held, tx.settings_grants(target.resource.name, caller.principals))
+
+
+async def listed_ids(tx: Transaction, found: Rights, action: Action) -> frozenset[str] | None:
+    """Return the ids of a list that the caller may read or write: None for all, perhaps none of them.
+
+    Raises Forbidden or MissingToken for a caller with nothing there who may not create anything either.
+    """
+    if found.on_list(action):
+        return None
+    target = found.target
+    names = ("write",) if action == "write" else target.resource.permissions
+    ids = await tx.permission.shared(found.caller.principals, target.list_uri, names)
+    if not ids and not found.on_list("create"):
+        raise found.caller.refusal()
+    return frozenset(ids)

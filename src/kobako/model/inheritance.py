@@ -1,0 +1,59 @@
+"""Which permission, on which ancestor, grants which: pure.
+
+One rule along each resource's parents: `write` on an object or on anything it is in grants everything there;
+`read` likewise grants reading. `<kind>:create` on an object grants creating that kind in it, and, like any other
+permission of the object itself, seeing its attributes. Settings grant rights on one kind of object, everywhere,
+and are not inherited.
+
+Source: objects, 2.2 and 2.6; HTTP API, 5.2.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from kobako.model.resource import Target
+
+Action = Literal["read", "write", "create"]
+Grant = tuple[str, str]
+"""A permission in an object's own ACL: (URI, permission)."""
+
+
+class Right(msgspec.Struct, frozen=True):
+    """What is needed, any of: one of these grants, or a place in one of the settings `<kind>_<action>_principals`."""
+
+    resource: str
+    actions: tuple[Action, ...]
+    grants: frozenset[Grant]
+
+
+def lineage(target: Target) -> list[str]:
+    """Return the URIs whose ACLs decide about a target: its own, if it has an id, and its ancestors'."""
+    uris = [target.uri] if target.id is not None else []
+    parent = target.parent()
+    return uris + (lineage(parent) if parent else [])
+
+
+def on_list(target: Target, action: Action) -> Right:
+    """Return what lets a caller do something to a whole list: read it, empty it, create in it.
+
+    At the root `write` opens neither reading nor creating: there is no parent whose `write` it could be.
+    """
+    parent = target.parent()
+    ancestors = lineage(parent) if parent else []
+    names = ("write",) if action == "write" else ("write", "read")
+    if action == "create":
+        grants = {(uri, "write") for uri in ancestors}
+        grants.update((uri, f"{target.resource.name}:create") for uri in ancestors[:1])
+    else:
+        grants = {(uri, name) for uri in ancestors for name in names}
+    actions: tuple[Action, ...] = (action, "write") if parent and action != "write" else (action,)
+    return Right(target.resource.name, actions, frozenset(grants))
+
+
+def on_object(target: Target, action: Action) -> Right:
+    """Return what lets a caller read or write one object."""
+    own = ("write",) if action == "write" else target.resource.permissions
+    inherited = on_list(target, action).grants
+    actions: tuple[Action, ...] = ("write",) if action == "write" else ("read", "write")
+    return Right(target.resource.name, actions, inherited | {(target.uri, name) for name in own})

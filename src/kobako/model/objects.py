@@ -1,0 +1,150 @@
+"""Find, list, write, delete: data, permissions and events in step. No HTTP in sight.
+
+Who calls has asked `access` first, and holds a transaction in which the list is locked when it writes; so what was
+read stays true. Endpoints, plugins and the command line all write through here.
+
+Source: objects, 1.6 and 7; HTTP API, 7 and 9; reliability, 4.4.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from kobako.model import acls
+from kobako.model.acls import AclDict
+from kobako.model.events import Change
+from kobako.model.resource import Target
+from kobako.model.transaction import Transaction
+from kobako.permission.base import Acl
+from kobako.protocol.errors import UnknownParent, invalid
+from kobako.protocol.filters import value_at
+from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.pagination import Token
+from kobako.protocol.query import ListQuery
+from kobako.protocol.selection import Selection, Sort
+from kobako.protocol.versions import FUTURE_MS
+from kobako.storage.base import Place, Stored, as_text
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Objects of a list, and the token for those that follow, None after the last."""
+
+    objects: Sequence[Stored]
+    following: Token | None
+
+
+async def find(tx: Transaction, target: Target) -> Stored | None:
+    """Return an object, None if there is none (any more)."""
+    assert target.id is not None
+    return await tx.storage.get(target.place, target.id)
+
+
+async def find_to_write(tx: Transaction, target: Target) -> Stored | None:
+    """Return an object that is to be written. Raises UnknownParent where anybody is told so before anything else."""
+    assert target.id is not None
+    found = await tx.storage.get(target.place, target.id)
+    if found is None and target.resource.tells_missing_parent and await tx.storage.timestamp(target.place) is None:
+        await timestamp(tx, target)
+    return found
+
+
+async def timestamp(tx: Transaction, target: Target) -> int:
+    """Return the timestamp of a list. Raises UnknownParent when the object it belongs to does not exist."""
+    known = await tx.storage.timestamp(target.place)
+    if known is not None:
+        return known
+    # Not opened with its parent: the parent is unknown, or older than this kind of list.
+    parent = target.parent()
+    if parent and await find(tx, parent) is None:
+        raise UnknownParent(str(parent.id), parent.resource.name)
+    return tx.storage.epoch
+
+
+async def page(
+    tx: Transaction, target: Target, query: ListQuery, ids: frozenset[str] | None, etag: int, nonce: str = ""
+) -> Page:
+    """Return a page of a list, restricted to `ids` (None: all). `etag` is the timestamp its pages are known by."""
+    # One more than a page: its presence says there is a next page, and spares a COUNT.
+    selection = msgspec.structs.replace(query.selection, ids=ids, limit=query.limit + 1)
+    found = await tx.storage.list(target.place, selection)
+    if len(found) <= query.limit:
+        return Page(found, None)
+    shown = found[: query.limit]
+    return Page(shown, Token(_position(shown[-1], selection.sort), etag, nonce))
+
+
+async def count(tx: Transaction, target: Target, query: ListQuery, ids: frozenset[str] | None) -> int:
+    """Return how many live objects pass the filters of a query."""
+    return await tx.storage.count(target.place, Selection(filters=query.selection.filters, ids=ids))
+
+
+async def write(
+    tx: Transaction,
+    target: Target,
+    data: JsonObject,
+    acl: AclDict,
+    *,
+    old: Stored | None,
+    old_acl: Acl,
+    by: str | None,
+) -> Stored:
+    """Store an object that replaces `old`, or is new, with its ACL; return it with its version.
+
+    `last_modified` in `data` is the client's wish. Raises InvalidParameters when it is more than a day ahead.
+    """
+    assert target.id is not None
+    wanted = wanted_timestamp(data.get("last_modified"), tx.now, known=old)
+    new = await tx.storage.put(target.place, target.id, as_text(data), wanted)
+    if changed := acls.changes(old_acl, acl):
+        await tx.permission.replace(target.uri, changed)
+    if old is None:
+        for child in tx.resources.children(target.resource):
+            await tx.storage.open(Place(child.name, target.uri))
+    await _tell(tx, target, [Change(old, new)], uri=target.uri, by=by)
+    return new
+
+
+async def delete(
+    tx: Transaction, target: Target, olds: Sequence[Stored], *, by: str | None, wanted: int | None = None
+) -> Sequence[Stored]:
+    """Delete objects of one list with all that is under them, and return their tombstones, in the same order."""
+    ids = [old.id for old in olds]
+    tombstones = await tx.storage.delete(target.place, ids, wanted)
+    uris = [target.at(id).uri for id in ids]
+    if tx.resources.children(target.resource):
+        for uri in uris:
+            # Another owner may take the name of a bucket: nothing of what was in it is left for them to see.
+            await tx.storage.close_under(uri, tombstones=target.resource.parent is not None)
+    await tx.permission.forget(uris)
+    changes = [Change(old, new) for old, new in zip(olds, tombstones, strict=True)]
+    await _tell(tx, target, changes, uri=target.uri if target.id else target.list_uri, by=by)
+    return tombstones
+
+
+def wanted_timestamp(value: object, now: int, *, known: Stored | None = None, location: str = "body") -> int | None:
+    """Return the timestamp a client asks for, None for none (section 7.3); the object's own asks for nothing.
+
+    Raises InvalidParameters when it lies more than a day ahead.
+    """
+    if type(value) is not int or value < 0 or (known and value == known.last_modified):
+        return None
+    if value > now + FUTURE_MS:
+        raise invalid(location, "last_modified", f"{value} is more than 24 hours ahead of the clock ({now})")
+    return value
+
+
+async def _tell(tx: Transaction, target: Target, changes: Sequence[Change], *, uri: str, by: str | None) -> None:
+    """Record changes, and let the resource react to each, at once: the rest of a batch sees what follows."""
+    tx.events.record(target.place, uri, by, changes)
+    if target.resource.react:
+        for change in changes:
+            await target.resource.react(tx, target.at(change.new.id), change)
+
+
+def _position(last: Stored, sort: tuple[Sort, ...]) -> tuple[object, ...]:
+    """Return the values by which an object is found again in an order."""
+    known = {"id": last.id, "last_modified": last.last_modified}
+    if all(key.field in known for key in sort):
+        return tuple(known[key.field] for key in sort)
+    data = last.data()
+    return tuple(value_at(data, key.field) for key in sort)

@@ -1,0 +1,99 @@
+"""Resource: the description of one kind of object, and Target: what a request points at.
+
+A resource is a value that App receives; everything the server does with its objects is read from it. Its objects
+live in lists, one for each object of its `parent` (or one in all, without a parent). An object's URI is the URL
+without the version prefix: that of its parent, the name of the list, the id.
+
+Source: objects, 1 and 27.4.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kobako.protocol.ids import UUID4, IdGenerator
+from kobako.protocol.jsontext import JsonObject
+from kobako.storage.base import Place
+
+if TYPE_CHECKING:
+    from kobako.model.events import Change
+    from kobako.model.transaction import Transaction
+
+Validate = Callable[[JsonObject, str], JsonObject]
+"""(data, path) -> the data that is stored. Raises InvalidParameters, its names beginning with the path."""
+
+React = Callable[["Transaction", "Target", "Change"], Awaitable[None]]
+"""Called with each change of an object, at once and in its transaction."""
+
+LIST_METHODS = ("HEAD", "GET", "POST", "DELETE")
+OBJECT_METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
+
+
+def _as_given(data: JsonObject, path: str) -> JsonObject:
+    return data
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of object.
+
+    `path` is the template of its lists' URLs: `/buckets/{bucket_id}/collections`. `permissions` are the names its
+    objects' ACLs may have; one that ends in `:create` lets create objects of that kind below.
+    """
+
+    name: str
+    path: str
+    parent: "Resource | None" = None
+    permissions: tuple[str, ...] = ("read", "write")
+    ids: IdGenerator = UUID4
+    validate: Validate = _as_given
+    react: React | None = None
+    list_methods: tuple[str, ...] = LIST_METHODS
+    object_methods: tuple[str, ...] = OBJECT_METHODS
+    tells_missing_parent: bool = False
+    """Whether a write below an unknown parent is a 404 for everybody, before it is asked who may do it."""
+    expires_with_parent: bool = False
+    """Whether anonymous readers may keep the objects as long as the parent's `cache_expires` says, in seconds."""
+
+    def target(self, list_uri: str, id: str | None = None) -> "Target":
+        """Return the target with this list URI: `/buckets/b/collections`."""
+        return Target(self, Place(self.name, list_uri.rpartition("/")[0]), list_uri, id)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a request points at: a list, or one object of it when there is an id."""
+
+    resource: Resource
+    place: Place
+    list_uri: str
+    id: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """The URI of the object."""
+        return f"{self.list_uri}/{self.id}"
+
+    def at(self, id: str) -> "Target":
+        """Return the target of an object of the same list."""
+        return Target(self.resource, self.place, self.list_uri, id)
+
+    def parent(self) -> "Target | None":
+        """Return the target of the object that the list belongs to, None at the root."""
+        if self.resource.parent is None:
+            return None
+        list_uri, _, id = self.place.parent.rpartition("/")
+        return self.resource.parent.target(list_uri, id)
+
+
+class Resources:
+    """The resources of one app: by name, and by parent."""
+
+    def __init__(self, resources: Iterable[Resource]):
+        self._by_name = {resource.name: resource for resource in resources}
+
+    def __iter__(self) -> Iterable[Resource]:
+        return iter(self._by_name.values())
+
+    def children(self, resource: Resource) -> Sequence[Resource]:
+        """Return the resources whose lists belong to objects of this one."""
+        return [each for each in self._by_name.values() if each.parent and each.parent.name == resource.name]
