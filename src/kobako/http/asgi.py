@@ -1,0 +1,135 @@
+"""The edge: bytes -> Request, Response -> bytes. The server's own objects stop here.
+
+Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from kobako.http import cors
+from kobako.http.pipeline import answer
+from kobako.http.responses import error_response
+from kobako.http.site import Site
+from kobako.protocol.errors import ApiError, HeadersTooLarge, RequestTooLarge, UrlTooLong
+from kobako.protocol.messages import Request, Response
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+# In bytes, but for the number of headers. What servers in front refuse anyway lies below; pages of ids fit.
+MAX_QUERY: Final = 65_536
+MAX_HEADERS: Final = 200
+MAX_HEADER_SIZE: Final = 65_536
+
+
+async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one HTTP request of an ASGI server."""
+    headers = _headers(scope)
+    try:
+        _require_measure(scope)
+        body = await _body(headers, receive, site.settings.max_body_size_bytes)
+    except ApiError as error:
+        request = _request(site, scope, headers, b"")
+        response = cors.dressed(site, request, None, error_response(site, request, error))
+        response.headers["Connection"] = "close"
+    else:
+        if body is None:
+            return
+        request = _request(site, scope, headers, body)
+        response = await answer(site, request)
+    await _send(request, response, send)
+
+
+def _require_measure(scope: Scope) -> None:
+    """Raise UrlTooLong or HeadersTooLarge for what no client of the API sends."""
+    if len(scope["query_string"]) > MAX_QUERY:
+        raise UrlTooLong(f"The query string is longer than the limit of {MAX_QUERY} bytes.")
+    headers = scope["headers"]
+    if len(headers) > MAX_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_SIZE:
+        raise HeadersTooLarge(f"The headers are more than {MAX_HEADERS}, or larger than {MAX_HEADER_SIZE} bytes.")
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _request(site: Site, scope: Scope, headers: dict[str, str], body: bytes) -> Request:
+    settings, client = site.settings, scope.get("client")
+    scheme = settings.http_scheme or scope.get("scheme", "http")
+    host = settings.http_host or headers.get("host") or "localhost"
+    return Request(
+        method=scope["method"],
+        path=_path(scope),
+        query=scope["query_string"].decode(errors="surrogateescape"),
+        headers=headers,
+        body=body,
+        origin=f"{scheme}://{_without_default_port(scheme, host)}",
+        client=client[0] if client else "",
+    )
+
+
+def _path(scope: Scope) -> str:
+    """Return the path, decoded; bytes that are no UTF-8 stay visible as lone surrogates."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        return str(scope["path"])
+    return unquote_to_bytes(raw.partition(b"?")[0]).decode(errors="surrogateescape")
+
+
+def _without_default_port(scheme: str, host: str) -> str:
+    return host.removesuffix(":443" if scheme == "https" else ":80")
+
+
+async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes | None:
+    """Return the body, None when the client has gone. Raises RequestTooLarge, without reading all of it."""
+    too_large = RequestTooLarge(f"The body is larger than the limit of {limit} bytes.")
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > limit:
+        raise too_large
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _send(request: Request, response: Response, send: Send) -> None:
+    body = response.body if request.method != "HEAD" and response.status not in (204, 304) else b""
+    headers = [
+        (name.lower().encode(), line.encode("latin-1", "replace"))
+        for name, value in response.headers.items()
+        for line in (value.split("\n") if name == "WWW-Authenticate" else (value,))
+    ]
+    if request.method != "HEAD" and response.status != 304:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def live(app: AbstractAsyncContextManager[Any], receive: Receive, send: Send) -> None:
+    """Open and close an app as the server starts and stops."""
+    await receive()
+    try:
+        await app.__aenter__()
+    except Exception as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await app.__aexit__(None, None, None)
+    await send({"type": "lifespan.shutdown.complete"})

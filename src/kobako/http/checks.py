@@ -1,0 +1,72 @@
+"""What endpoints check about the object a request points at, each with the error it ends in.
+
+Source: HTTP API, sections 2.5, 7.2, 8 and 10.1.
+"""
+
+from kobako.http.inputs import Inputs
+from kobako.http.site import Call
+from kobako.model import objects
+from kobako.model.access import Rights
+from kobako.model.acls import AclDict
+from kobako.model.resource import Target
+from kobako.protocol import etags
+from kobako.protocol.errors import ModifiedMeanwhile, UnknownObject, invalid
+from kobako.protocol.jsontext import JsonObject
+from kobako.storage.base import Stored
+
+
+def require_id(target: Target) -> None:
+    """Raise InvalidParameters if no object of this kind can have the id."""
+    if not target.resource.ids.accepts(target.id):
+        raise invalid("path", None, "Invalid object id")
+
+
+def require_same_id(target: Target, data: JsonObject | None) -> None:
+    """Raise InvalidParameters if the data has another id than the URL."""
+    if data is not None and data.get("id", target.id) != target.id:
+        raise invalid("body", "id", "Object id does not match existing object")
+
+
+def existing(target: Target, stored: Stored | None) -> Stored:
+    """Return the object. Raises UnknownObject if there is none, InvalidParameters if there can be none."""
+    if stored is None:
+        require_id(target)
+        raise UnknownObject(str(target.id), target.resource.name)
+    return stored
+
+
+def require_version(given: Inputs, stored: Stored, rights: Rights) -> None:
+    """Raise ModifiedMeanwhile if the client knows another version of an object that exists."""
+    if not given.preconditions.allow(stored.last_modified):
+        raise modified(stored, rights, stored.last_modified)
+
+
+async def require_version_to_write(call: Call, given: Inputs, old: Stored | None, rights: Rights) -> None:
+    """Raise ModifiedMeanwhile if the client knows another version of what it writes, which may be nothing yet."""
+    if not given.preconditions.allow(old.last_modified if old else None):
+        timestamp = old.last_modified if old else await objects.timestamp(call.tx, rights.target)
+        raise modified(old, rights, timestamp)
+
+
+def require_list_version(given: Inputs, timestamp: int) -> None:
+    """Raise ModifiedMeanwhile if the client knows another version of a list."""
+    if not given.preconditions.allow(timestamp):
+        raise ModifiedMeanwhile(headers=etags.headers_for(timestamp))
+
+
+def modified(stored: Stored | None, rights: Rights, timestamp: int) -> ModifiedMeanwhile:
+    """Return a 412: with the object as it is now, for those who may read it; its timestamp, or else the list's."""
+    if stored is None:
+        return ModifiedMeanwhile(headers=etags.headers_for(timestamp))
+    details = {"existing": stored.data()} if rights.on_object("read") else None
+    return ModifiedMeanwhile(details=details, headers=etags.headers_for(stored.last_modified))
+
+
+def owner(call: Call) -> str | None:
+    """Return the principal that joins those who may write what the caller writes, None where settings say no."""
+    return call.caller.owner if call.site.settings.explicit_permissions else None
+
+
+def visible(call: Call, acl: AclDict) -> AclDict:
+    """Return the ACL as the caller sees it: not at all, unless they stand in its `write`."""
+    return acl if not call.caller.principals.isdisjoint(acl.get("write", ())) else {}

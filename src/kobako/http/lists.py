@@ -1,0 +1,156 @@
+"""The operations on the lists of any resource.
+
+Source: HTTP API, sections 5.3 and 9.
+"""
+
+import uuid
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from kobako.http import checks, inputs
+from kobako.http.inputs import Inputs
+from kobako.http.responses import cache_headers, json_response, list_response, not_modified, object_response
+from kobako.http.site import Call, Run
+from kobako.model import access, acls, objects
+from kobako.protocol import etags, jsontext, pagination, query
+from kobako.protocol.errors import invalid
+from kobako.protocol.messages import Response
+from kobako.protocol.pagination import Token
+from kobako.protocol.params import encode
+from kobako.protocol.projection import project
+from kobako.protocol.query import ListQuery
+
+DELETION: Final = "deletion-token-"
+"""What the keys of tokens that serve once begin with, in the cache."""
+
+DEPRECATED_TO: Final = (
+    '{"code":"soft-eol","message":"_to is now deprecated, you should use _before instead",'
+    '"url":"https://kinto.readthedocs.io/en/2.4.0/api/resource.html#list-of-available-url-parameters"}'
+)
+
+
+async def get_list(call: Call) -> Response:
+    """Return a page of the objects that the caller may read: 200, 304."""
+    tx, target = call.tx, call.target
+    given = inputs.read(call)
+    inputs.negotiate(call.request)
+    rights = await access.rights(tx, call.caller, target)
+    ids = await access.listed_ids(tx, rights, "read")
+    # Before the objects: a change that slips in between is in this answer or in the next poll.
+    timestamp = await objects.timestamp(tx, target)
+    given.check()
+    if given.preconditions.unchanged(timestamp):
+        return not_modified(timestamp)
+    checks.require_list_version(given, timestamp)
+    wanted = _list_query(call, given)
+    etag = min(wanted.token.timestamp, timestamp) if wanted.token else timestamp
+    if call.request.method == "HEAD":
+        total = str(await objects.count(tx, target, wanted, ids))
+        response = json_response("", headers=etags.headers_for(etag))
+        response.headers.update({"Total-Objects": total, "Total-Records": total})
+    else:
+        page = await objects.page(tx, target, wanted, ids, etag)
+        response = _page_response(call, given, wanted, page, etag)
+    response.headers.update(await cache_headers(call))
+    return _with_deprecations(response, given)
+
+
+async def post_list(call: Call) -> Response:
+    """Create an object, its id given or not: 201; or return the one that exists with this id, untouched: 200."""
+    tx, resource = call.tx, call.target.resource
+    given = inputs.read(call, body=True)
+    if resource.tells_missing_parent:
+        await objects.timestamp(tx, call.target)
+    data = given.body.data or {}
+    target = call.target.at(data["id"] if "id" in data else resource.ids.generate())
+    checks.require_id(target)
+    inputs.negotiate(call.request, (inputs.JSON,))
+    old = await objects.find(tx, target)
+    rights = await access.rights(tx, call.caller, target)
+    if old:
+        rights.require_on_object("read")
+    else:
+        rights.require_on_list("create")
+    if old is None and not resource.tells_missing_parent:
+        await objects.timestamp(tx, target)
+    given.check()
+    await checks.require_version_to_write(call, given, old, rights)
+    if old:
+        return object_response(old, await tx.permission.acl(target.uri) if rights.shows_acl else {})
+    acl = acls.with_owner(acls.replaced({}, given.body.permissions), checks.owner(call))
+    new = await objects.write(tx, target, data, acl, old=None, old_acl={}, by=call.caller.user)
+    return object_response(new, checks.visible(call, acl), 201)
+
+
+async def delete_list(call: Call) -> Response:
+    """Delete the objects that a query selects and the caller may write, a page at a time."""
+    tx, target = call.tx, call.target
+    given = inputs.read(call)
+    inputs.negotiate(call.request)
+    rights = await access.rights(tx, call.caller, target)
+    ids = await access.listed_ids(tx, rights, "write")
+    timestamp = await objects.timestamp(tx, target)
+    given.check()
+    checks.require_list_version(given, timestamp)
+    wanted = _list_query(call, given)
+    if wanted.token and await tx.backends.cache.delete(DELETION + wanted.token.nonce) is None:
+        raise invalid("querystring", None, "_token was already used or has expired.")
+    # Tombstones are never targets, whatever the filters bear on.
+    live = msgspec.structs.replace(wanted.selection, tombstones=False)
+    wanted = msgspec.structs.replace(wanted, selection=live)
+    nonce = str(uuid.uuid4())
+    page = await objects.page(tx, target, wanted, ids, timestamp, nonce)
+    tombstones = await objects.delete(tx, target, page.objects, by=call.caller.user)
+    latest = max((each.last_modified for each in tombstones), default=timestamp)
+    response = list_response(tombstones, latest)
+    if page.following:
+        await tx.backends.cache.set(DELETION + nonce, True, call.site.settings.pagination_token_validity_seconds)
+        response.headers["Next-Page"] = _next_page(call, given, wanted, page.following)
+    return _with_deprecations(response, given)
+
+
+def _list_query(call: Call, given: Inputs) -> ListQuery:
+    settings = call.site.settings
+    return query.read_list(
+        given.params,
+        now=call.tx.now,
+        paginate_by=settings.paginate_by,
+        max_fetch=settings.storage_max_fetch_size,
+    )
+
+
+def _page_response(call: Call, given: Inputs, wanted: ListQuery, page: objects.Page, etag: int) -> Response:
+    if wanted.fields:
+        data = [project(each.data(), wanted.fields) for each in page.objects]
+        response = json_response(jsontext.encode({"data": data}), headers=etags.headers_for(etag))
+    else:
+        response = list_response(page.objects, etag)
+    if page.following:
+        response.headers["Next-Page"] = _next_page(call, given, wanted, page.following)
+    return response
+
+
+def _next_page(call: Call, given: Inputs, wanted: ListQuery, token: Token) -> str:
+    """Return the URL of the next page: the same parameters, the size of a page, and where to go on."""
+    following = {
+        **given.params,
+        "_limit": [str(wanted.limit)],
+        "_token": [pagination.write(token, wanted.selection.sort)],
+    }
+    return f"{call.request.url}?{encode(following)}"
+
+
+def _with_deprecations(response: Response, given: Inputs) -> Response:
+    if "_to" in given.params:
+        response.headers["Alert"] = DEPRECATED_TO
+    return response
+
+
+OPERATIONS: Final[Mapping[str, Run]] = {
+    "HEAD": get_list,
+    "GET": get_list,
+    "POST": post_list,
+    "DELETE": delete_list,
+}

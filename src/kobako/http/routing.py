@@ -1,0 +1,184 @@
+"""URLs -> routes and targets: one table, for requests from the network and for parts of a batch.
+
+Source: HTTP API, sections 1.1 to 1.3 and 1.7.
+"""
+
+import re
+import string
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from kobako.http import cors
+from kobako.http.responses import expiring
+from kobako.http.site import Kind, Offline, Route, Run, Site
+from kobako.model.resource import Resource, Target
+from kobako.protocol import params
+from kobako.protocol.errors import BadRequest, MethodNotAllowed, UnknownUrl, UnknownVersion
+from kobako.protocol.messages import Request, Response
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+_VERSIONED = re.compile(r"/v[0-9]")
+
+
+NOWHERE: Final = Resource(name="", path="/").target("")
+"""The target of what is no object."""
+
+
+class Redirect(msgspec.Struct, frozen=True):
+    """Where to ask instead, and for how many seconds that may be remembered (-1: not said)."""
+
+    path: str
+    ttl_s: int
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A request whose route is known."""
+
+    request: Request
+    route: Route
+    target: Target
+
+    @property
+    def writes(self) -> bool:
+        """Whether the request may change objects."""
+        return self.route.resource is not None and self.request.method not in SAFE
+
+
+def route(
+    name: str,
+    template: str,
+    methods: Mapping[str, Run],
+    *,
+    kind: Kind = "utility",
+    resource: Resource | None = None,
+    offline: Offline | None = None,
+) -> Route:
+    """Return a route with the headers its methods expose."""
+    exposes = {method: cors.exposed(kind, method) for method in methods}
+    return Route(
+        name=name,
+        template=template,
+        kind=kind,
+        methods=methods,
+        exposes=exposes,
+        resource=resource,
+        offline=offline,
+    )
+
+
+class _Node:
+    """A place in the tree of path segments: what follows literally, what follows as any one segment, the route here."""
+
+    def __init__(self) -> None:
+        self.literal: dict[str, _Node] = {}
+        self.any: _Node | None = None
+        self.route: Route | None = None
+
+    def below(self, segment: str) -> "_Node":
+        if segment.startswith("{"):
+            self.any = self.any or _Node()
+            return self.any
+        return self.literal.setdefault(segment, _Node())
+
+
+class Routes:
+    """The table. A `{name}` in a template stands for any one segment that is not empty; literal ones go first."""
+
+    def __init__(self, prefix: str, routes: Iterable[Route]):
+        self.prefix = prefix
+        self.all = list(routes)
+        self._root = _Node()
+        for each in self.all:
+            node = self._root
+            for segment in each.template.split("/")[1:]:
+                node = node.below(segment)
+            node.route = each
+
+    def match(self, path: str) -> Route | None:
+        """Return the route of a path without its prefix, None if there is none."""
+        node = self._root
+        for segment in path.split("/")[1:]:
+            found = node.literal.get(segment) or (node.any if segment else None)
+            if found is None:
+                return None
+            node = found
+        return node.route
+
+
+def find(site: Site, request: Request) -> Step | Redirect:
+    """Return the route and target of a request, or where it should have been sent.
+
+    Raises UnknownUrl or UnknownVersion; BadRequest for a path or query that is no text; MethodNotAllowed for one that
+    writes on a server that only reads. Whether the route has the method, `require_method` tells.
+    """
+    settings, routes, path = site.settings, site.routes, request.path
+    if settings.readonly and request.method not in SAFE:
+        raise MethodNotAllowed(headers={"Allow": ", ".join(SAFE)})
+    if "\x00" in path or not _is_text(path):
+        raise BadRequest("Invalid URL path.")
+    if request.query:
+        params.require_text(request.query)
+    if path.startswith(routes.prefix + "/"):
+        local = path[len(routes.prefix) :]
+        matched = routes.match(local)
+        if matched:
+            return _step(request, matched, local)
+    return _elsewhere(site, request)
+
+
+def _is_text(path: str) -> bool:
+    """Tell whether a path was UTF-8: bytes that are not were kept as lone surrogates."""
+    try:
+        return path.isascii() or bool(path.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def require_method(step: Step) -> None:
+    """Raise MethodNotAllowed if the route does not have the method of the request."""
+    if step.request.method not in step.route.methods and step.request.method != "OPTIONS":
+        raise MethodNotAllowed(headers={"Allow": step.route.allowed})
+
+
+def _step(request: Request, matched: Route, path: str) -> Step:
+    if matched.resource is None:
+        return Step(request, matched, NOWHERE)
+    if matched.kind == "list":
+        return Step(request, matched, matched.resource.target(path))
+    list_uri, _, id = path.rpartition("/")
+    return Step(request, matched, matched.resource.target(list_uri, id))
+
+
+def _elsewhere(site: Site, request: Request) -> Redirect:
+    """Return where a request without a route is sent on to (sections 1.2 and 1.3)."""
+    settings, prefix, path = site.settings, site.routes.prefix, request.path
+    if path == prefix or path.startswith(prefix + "/"):
+        if not settings.trailing_slash_redirect_enabled or not (path == prefix or path.endswith("/")):
+            raise UnknownUrl()
+        to = prefix + "/" if path == prefix else path.rstrip("/")
+        return Redirect(to, settings.trailing_slash_redirect_ttl_seconds)
+    if _VERSIONED.match(path) or not settings.version_prefix_redirect_enabled:
+        raise UnknownVersion()
+    if "\r" in path or "\n" in path:
+        raise UnknownUrl()
+    return Redirect(prefix + path, settings.version_prefix_redirect_ttl_seconds)
+
+
+def redirection(site: Site, request: Request, to: Redirect) -> Response:
+    """Return the 307 for a redirect; OPTIONS on a URL without its version is answered at once."""
+    if request.method == "OPTIONS" and to.path.startswith(site.routes.prefix + request.path):
+        return Response()
+    location = msgspec.structs.replace(request, path=to.path).url
+    # As it was sent, but for what no header can hold.
+    query = quote(request.query, safe=string.punctuation)
+    headers = {"Location": f"{location}?{query}" if query else location}
+    if to.ttl_s >= 0:
+        headers.update(expiring(to.ttl_s, time.time()))
+    if to.ttl_s == 0:
+        headers["Last-Modified"] = headers["Expires"]
+    return Response(status=307, headers=headers)

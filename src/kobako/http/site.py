@@ -1,0 +1,83 @@
+"""Site: what App assembled for serving, frozen; Call: what an endpoint receives.
+
+Source: style, "Data has a type"; design, "The walk of a request".
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from kobako.model.access import Caller
+from kobako.model.events import ObjectsChanged
+from kobako.model.resource import Resource, Target
+from kobako.model.transaction import Backends, Transaction
+from kobako.protocol.messages import Request, Response
+from kobako.settings import Settings
+
+Kind = Literal["list", "object", "batch", "utility"]
+Run = Callable[["Call"], Awaitable[Response]]
+Offline = Callable[["Site", Request], Awaitable[Response]]
+Listener = Callable[[Transaction, ObjectsChanged], Awaitable[None]]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What an authenticator found out: the prefixed user id, and principals it adds."""
+
+    user: str
+    principals: frozenset[str] = frozenset()
+
+
+Authenticate = Callable[[Request], Awaitable[Identity | None]]
+
+
+class Authenticator(msgspec.Struct, frozen=True):
+    """One way to tell who calls; `challenge` is what a 401 offers of it (WWW-Authenticate)."""
+
+    name: str
+    authenticate: Authenticate
+    challenge: str
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One URL template with its methods. `exposes` are the headers that a browser may read.
+
+    `offline` answers instead of the methods' functions where no backend is needed.
+    """
+
+    name: str
+    template: str
+    kind: Kind
+    methods: Mapping[str, Run]
+    exposes: Mapping[str, str]
+    resource: Resource | None = None
+    offline: "Offline | None" = None
+
+    @property
+    def allowed(self) -> str:
+        """The value of an Allow header."""
+        return ", ".join([*self.methods, "OPTIONS"])
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that serving needs; nothing is looked up elsewhere."""
+
+    settings: Settings
+    backends: Backends
+    routes: Any
+    authenticators: Sequence[Authenticator] = ()
+    before_commit: Sequence[Listener] = ()
+    after_commit: Sequence[Listener] = ()
+    capabilities: Mapping[str, Mapping[str, Any]] = {}
+    heartbeats: Mapping[str, Callable[[], Awaitable[bool | None]]] = {}
+    version_file: Any = None
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request on its way: what is asked, of what, by whom, in which transaction, on which site."""
+
+    request: Request
+    target: Target
+    caller: Caller
+    tx: Transaction
+    site: Site

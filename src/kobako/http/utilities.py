@@ -1,0 +1,70 @@
+"""Hello, heartbeats, version: what tells about the server itself.
+
+Source: HTTP API, section 6.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from kobako.http.responses import expiring, json_response
+from kobako.http.site import Call, Site
+from kobako.protocol import jsontext
+from kobako.protocol.errors import ServerError
+from kobako.protocol.messages import Request, Response
+
+
+async def hello(call: Call) -> Response:
+    """Return what the server is, what it can do, and who the caller is."""
+    settings, caller = call.site.settings, call.caller
+    data: dict[str, Any] = {
+        "project_name": settings.project_name,
+        "project_version": settings.project_version,
+        "http_api_version": settings.http_api_version,
+        "project_docs": settings.project_docs,
+        "url": f"{call.request.origin}{call.site.routes.prefix}/",
+        "config": None,
+        "settings": {
+            "batch_max_requests": settings.batch_max_requests,
+            "readonly": settings.readonly,
+            "explicit_permissions": settings.explicit_permissions,
+        },
+        "capabilities": call.site.capabilities,
+    }
+    if caller.user:
+        data["user"] = {
+            "id": caller.user,
+            "principals": [caller.user, *sorted(caller.principals - {caller.user})],
+        }
+    # What differs from one user to another may be kept only where nobody can change it (section 6.1).
+    seconds = settings.cache_expires_seconds("root") if settings.readonly else None
+    return json_response(jsontext.encode(data), headers=expiring(seconds, call.tx.now / 1000) if seconds else None)
+
+
+async def heartbeat(site: Site, request: Request) -> Response:
+    """Return the state of every subsystem: 503 if one is down."""
+    checks = site.heartbeats
+    timeout_s = site.settings.heartbeat_timeout_seconds
+    results = await asyncio.gather(*(_passes(check, timeout_s) for check in checks.values()))
+    status = 503 if False in results else 200
+    return json_response(jsontext.encode(dict(zip(checks, results, strict=True))), status)
+
+
+async def lbheartbeat(site: Site, request: Request) -> Response:
+    """Tell a load balancer that the process is up; no backend is touched."""
+    return json_response("{}")
+
+
+async def version(site: Site, request: Request) -> Response:
+    """Return the content of the version file, as it was at the start: a 500 without one, as clients expect."""
+    if site.version_file is None:
+        raise ServerError()
+    return json_response(jsontext.encode(site.version_file))
+
+
+async def _passes(check: Callable[[], Awaitable[bool | None]], timeout_s: float) -> bool | None:
+    try:
+        return await asyncio.wait_for(check(), timeout_s)
+    except Exception:
+        # Late or crashing: either way nobody should rely on it now.
+        return False

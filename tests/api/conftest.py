@@ -1,0 +1,36 @@
+"""The tests of the API run on both embedded backends: an app that asks for memory gets a file of its own on SQLite."""
+
+import asyncio
+import itertools
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kobako.databases.base import Clock
+from kobako.databases.sqlite import SQLiteDatabase
+from kobako.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its schema, to copy: quicker than to make each anew. It is older than any clock of a test."""
+    path = tmp_path_factory.mktemp("migrated") / "kobako.db"
+    asyncio.run(SQLiteDatabase(path, lambda: 1).migrate())
+    return path
+
+
+@pytest.fixture(autouse=True, params=["memory", "sqlite"])
+def backend(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The backend of every app of a test."""
+    numbers = itertools.count()
+
+    def on_sqlite(settings: Settings, clock: Clock) -> SQLiteDatabase:
+        path = tmp_path / f"{next(numbers)}.db"
+        shutil.copy(migrated, path)
+        return SQLiteDatabase(path, clock)
+
+    if request.param == "sqlite":
+        monkeypatch.setattr("kobako.app.open_database", on_sqlite)
+    name: str = request.param
+    return name

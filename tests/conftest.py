@@ -1,0 +1,33 @@
+"""What all tests share: clients of an app on the memory backend, or on any other that a test names."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kobako.app import App
+from kobako.resources import RESOURCES
+from kobako.settings import Settings
+from kobako.testing.client import Client
+
+SETTINGS = Settings(
+    storage_backend="memory",
+    storage_url="",
+    permission_backend="memory",
+    permission_url="",
+    cache_backend="memory",
+    cache_url="",
+    userid_hmac_secret="abc",
+)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The settings of the `client`; a test module overrides it to change one."""
+    return SETTINGS
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[Client]:
+    """A client with a user, of an empty server."""
+    async with Client(App(settings, RESOURCES)) as client:
+        yield client
