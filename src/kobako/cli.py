@@ -1,0 +1,209 @@
+"""The command line: `kobako init`, `start`, `migrate`, `version`. One function a command.
+
+What a command needs is imported when it runs. An error is one line on standard error and exit status 1; a wrong use
+of the command line, 2.
+
+Source: objects, section 26.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kobako.settings import Settings
+
+_log = logging.getLogger("kobako")
+
+BACKENDS = click.Choice(["memory", "sqlite"])
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8888
+PORT_HELP = "Port to listen on; with a configuration, what %(http_port)s stands for."
+
+Command = Callable[..., Any]
+
+
+class Failure(click.ClickException):
+    """A command cannot do what it is asked to: one line says why."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the line, and nothing else."""
+        click.echo(self.message, file=file, err=True)
+
+
+def common(command: Command) -> Command:
+    """Give a command the options that all have."""
+    for option in (
+        click.option("-v", "--debug", "level", flag_value=logging.DEBUG, help="Also log debug messages."),
+        click.option("-q", "--quiet", "level", flag_value=logging.CRITICAL, help="Log critical messages only."),
+        click.option("--ini", type=click.Path(path_type=Path), help="Configuration file [KOBAKO_INI, KINTO_INI]."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Kobako stores JSON, synchronises it and shares it."""
+
+
+@cli.command()
+@common
+@click.option("--backend", type=BACKENDS, default="sqlite", show_default=True, help="Where objects are kept.")
+@click.option("--cache-backend", type=BACKENDS, help="Where the cache is kept; as the objects if not given.")
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
+def init(ini: Path | None, level: int | None, backend: str, cache_backend: str | None, host: str) -> None:
+    """Write a configuration with secrets of its own."""
+    from kobako import stock
+    from kobako.settings.template import render
+
+    _configure_logging(level)
+    path = ini or stock.named_ini(os.environ) or stock.INI_PLACES[0]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # It holds secrets: for its owner only.
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(render(backend, cache_backend or backend, host))
+    except FileExistsError:
+        raise Failure(f"{path} already exists.") from None
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror}.") from None
+    _log.info("Created config %s", path.absolute())
+
+
+@cli.command()
+@common
+@click.option("--host", help=f"Address to listen on. [default: that of the configuration, or {DEFAULT_HOST}]")
+@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help=PORT_HELP)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
+def start(ini: Path | None, level: int | None, host: str | None, port: int, workers: int) -> None:
+    """Serve. Without a configuration, from a file kobako.db in the current folder."""
+    from kobako import stock
+    from kobako.settings import read_address
+
+    level = _configure_logging(level)
+    ini = ini or stock.find_ini(os.environ)
+    with _told():
+        configured_host, configured_port = read_address(ini, port)
+        settings = stock.load(ini, os.environ, port)
+        stock.check_workers(settings, workers)
+        for sentence in (*settings.warnings, *stock.advice(settings)):
+            _log.warning("%s", sentence)
+        if port not in (configured_port, DEFAULT_PORT):
+            _log.warning("Listening on port %d, as %s says: it does not use %%(http_port)s.", configured_port, ini)
+        listener = _listen(host or configured_host, configured_port)
+        asyncio.run(_prepare(settings))
+    if level <= logging.INFO:
+        _greet(settings, ini, listener)
+    from kobako.serving import serve
+
+    sys.exit(serve(settings, listener, workers, level))
+
+
+@cli.command()
+@common
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+def migrate(ini: Path | None, level: int | None, dry_run: bool) -> None:
+    """Create the database's schema, or bring it up to date."""
+    from kobako import stock
+    from kobako.server import stock_app
+
+    _configure_logging(level)
+    with _told():
+        settings = stock.load(ini or stock.find_ini(os.environ), os.environ)
+        if settings.readonly:
+            for part in ("storage", "permission"):
+                _log.error("Cannot migrate the %s backend while in readonly mode.", part)
+        elif dry_run:
+            _log.info("Would bring the schema of %s up to date.", settings.storage_url or "memory")
+        else:
+            done = asyncio.run(stock_app(settings).migrate())
+            for step in done or ["There is nothing to do."]:
+                _log.info("%s", step)
+
+
+@cli.command()
+@common
+def version(ini: Path | None, level: int | None) -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    click.echo(installed("kobako"))
+
+
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    cli(prog_name="kobako")
+
+
+def _configure_logging(level: int | None) -> int:
+    from kobako.server import configure_logging
+
+    level = level or logging.INFO
+    configure_logging(level)
+    return level
+
+
+@contextmanager
+def _told() -> "Iterator[None]":
+    """Turn the errors that somebody can mend into one line."""
+    from kobako.databases.base import BackendUnavailable, UnfitDatabase
+    from kobako.settings import SettingsError
+
+    try:
+        yield
+    except (SettingsError, UnfitDatabase, BackendUnavailable) as error:
+        raise Failure(str(error)) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from kobako.serving import listen
+
+    try:
+        return listen(host, port)
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        reason = "is in use: another server runs there" if in_use else f"cannot be used: {error.strerror}"
+        raise Failure(f"Port {port} of {host} {reason}.") from error
+
+
+async def _prepare(settings: "Settings") -> None:
+    """Make a database that is not there yet, and open and close it: what is wrong with it is told before serving."""
+    from kobako import stock
+    from kobako.server import stock_app
+
+    app = stock_app(settings)
+    if stock.is_new(settings) and not settings.readonly:
+        await app.migrate()
+    async with app:
+        pass
+
+
+def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> None:
+    """Say what is served from where, and what to try first."""
+    from kobako import stock
+    from kobako.app import sqlite_path
+
+    host, port = listener.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/"
+    lines = [f"Serving {url}"]
+    if ini:
+        lines.append(f"Configuration: {ini.absolute()}")
+    if settings.storage_backend == "sqlite":
+        lines.append(f"Database: {sqlite_path('storage_url', settings.storage_url).absolute()}")
+    if not ini and (secret := stock.secret_file(settings)) and secret.exists():
+        lines.append(f"Secret of the user ids: {secret} (keep it with the database)")
+    if any(each.kind == "basicauth" for each in settings.policies):
+        lines.append(f"Try: curl -u alice:secret -X PUT {url}buckets/first")
+    click.echo("\n".join(lines))

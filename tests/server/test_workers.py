@@ -1,0 +1,75 @@
+"""Several worker processes on one SQLite file: no conflict, no refusal, no change missed (promises 1 and 3; S1, S5)."""
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.server.api import RECORDS, Api, Replica
+from tests.server.process import running
+
+pytestmark = pytest.mark.server
+
+WRITES = 5_000
+WRITERS = 8
+IDS = 800
+
+
+class Writer(threading.Thread):
+    """Puts and deletes records in one collection, and notes every answer."""
+
+    def __init__(self, port: int, seed: int):
+        super().__init__()
+        self.port = port
+        self.random = random.Random(seed)
+        self.statuses: list[int] = []
+        self.versions: list[int] = []
+        self.longest_s = 0.0
+
+    def run(self) -> None:
+        for number in range(WRITES // WRITERS):
+            # Which process serves is decided for each connection: a new one now and then reaches all of them.
+            if number % 25 == 0:
+                api = Api(self.port)
+            id = f"r{self.random.randrange(IDS)}"
+            began = time.monotonic()
+            if self.random.random() < 0.15:
+                status, _, body = api.call("DELETE", f"{RECORDS}/{id}")
+            else:
+                status, _, body = api.call("PUT", f"{RECORDS}/{id}", {"data": {"number": number}})
+            self.longest_s = max(self.longest_s, time.monotonic() - began)
+            self.statuses.append(status)
+            if status < 300:
+                self.versions.append(body["data"]["last_modified"])
+
+
+def test_eight_writers_in_four_processes_make_distinct_versions_and_a_poller_misses_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "4") as server:
+        Api(server.port).make_list()
+        writers = [Writer(server.port, seed) for seed in range(WRITERS)]
+        replica = Replica(server.port)
+        idle_s = [sum(worker.cpu_times()[:2]) for worker in server.workers()]
+        began = time.monotonic()
+        for writer in writers:
+            writer.start()
+        while any(writer.is_alive() for writer in writers):
+            replica.poll()
+        took_s = time.monotonic() - began
+        worked_s = [sum(worker.cpu_times()[:2]) - idle for worker, idle in zip(server.workers(), idle_s, strict=True)]
+        for writer in writers:
+            writer.join()
+        replica.poll()
+        cold = {each["id"]: each for each in Api(server.port).pages(f"{RECORDS}?_limit=200")[0]}
+
+    statuses = [status for writer in writers for status in writer.statuses]
+    versions = [version for writer in writers for version in writer.versions]
+    counted = {status: statuses.count(status) for status in sorted(set(statuses))}
+    longest_s = max(writer.longest_s for writer in writers)
+    print(f"{WRITES} writes in {took_s:.1f} s: {counted}; longest wait {longest_s:.2f} s; {replica.polls} polls")
+    print("CPU seconds of the workers:", ", ".join(f"{each:.2f}" for each in worked_s))
+    assert min(worked_s) > 0, "not every process took part"
+    assert len(statuses) == WRITES
+    assert set(statuses) <= {200, 201, 404}, "404 is the deletion of what is not there"
+    assert len(versions) == len(set(versions))
+    assert replica.live() == cold
