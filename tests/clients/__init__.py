@@ -1,0 +1,6 @@
+"""The real clients, and a tour on real data, against a real `kobako start` on SQLite."""
+
+from typing import Final
+
+PAGE: Final = 40
+"""How many objects the server of these tests puts in a page: few, so that clients have to follow pages."""
