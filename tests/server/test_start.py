@@ -181,7 +181,8 @@ def test_what_is_in_flight_is_finished_before_the_end(tmp_path: Path) -> None:
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with running(tmp_path) as server:
-        connection, _ = begin_to_write(server)
+        # The name keeps the connection open.
+        _connection, _ = begin_to_write(server)
         workers = server.workers()
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
