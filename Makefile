@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --cache-dir .cache/pip -c constraints.txt
-PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+PYTEST := $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 DEPENDENCIES := pyproject.toml constraints.txt
 
 # Temporary files too stay in the folder; pytest keeps those of the last runs.
