@@ -4,15 +4,18 @@ Run with `-s` to see the figures.
 """
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kobako
 from kobako.app import App
 from kobako.testing.client import Client
 
 RECORDS = "/v1/buckets/b/collections/c/records"
 MAX_FRAMES = 8
+PACKAGE = str(Path(kobako.__file__).parent)
 
 
 class Watched:
@@ -38,7 +41,7 @@ def own_frames() -> int:
     """Return the frames of the package in the stack: the operation that is being called is one more."""
     depth, frame = 1, sys._getframe(1)
     while frame:
-        depth += "/kobako/" in frame.f_code.co_filename
+        depth += frame.f_code.co_filename.startswith(PACKAGE)
         frame = frame.f_back
     return depth
 

@@ -88,7 +88,13 @@ def running(folder: Path, *options: str, environ: Mapping[str, str] | None = Non
     with (folder / "output.log").open("wb") as log:
         started = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=folder, env={**before, **(environ or {})}, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=folder,
+            env={**before, **(environ or {})},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_hear_hangups,
         )
     server = Server(process, folder, started)
     try:
@@ -96,6 +102,11 @@ def running(folder: Path, *options: str, environ: Mapping[str, str] | None = Non
         yield server
     finally:
         _end(server)
+
+
+def _hear_hangups() -> None:
+    # The tests may run under nohup; the server they start is as in a terminal.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _end(server: Server) -> None:
