@@ -1,6 +1,5 @@
 """JSON text, within limits that hold on every backend (HTTP API, 1.5)."""
 
-import time
 from typing import Any
 
 import pytest
@@ -72,8 +71,5 @@ def test_a_text_is_decoded_exactly(text: str, value: Any) -> None:
 )
 def test_what_no_database_could_keep_is_refused_at_once(text: str | bytes) -> None:
     """I1, I5, I13, I14, I15."""
-    began = time.process_time()
-
     with pytest.raises(InvalidJson):
         jsontext.decode(text)
-    assert time.process_time() - began < 0.1

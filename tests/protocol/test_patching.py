@@ -1,7 +1,6 @@
 """The three dialects of PATCH: HTTP API 10.4 to 10.6; objects, section 1.6; reliability I27."""
 
 import copy
-import time
 
 import pytest
 from hypothesis import given
@@ -341,12 +340,9 @@ def test_a_failure_does_not_show_the_document():
 def test_what_a_patch_copies_is_bounded(operations):
     data = {"list": [1], "long": "x" * (MAX_COPIED // 100)}
     acl = {"read": [str(n) for n in range(5_000)]}
-    start = time.perf_counter()
 
     with pytest.raises(InvalidParameters, match="copies more than"):
         patched(data, acl, *operations)
-
-    assert time.perf_counter() - start < 2
 
 
 def test_as_many_operations_as_allowed_apply():

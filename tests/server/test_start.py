@@ -68,15 +68,9 @@ def begin_to_write(server: Server) -> tuple[socket.socket, bytes]:
 # Start
 
 
-def test_start_answers_soon(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
-        print(f"the first answer came after {server.seconds_to_answer:.2f} s")
-
-        assert server.seconds_to_answer < 5
-
-
 def test_a_first_start_makes_a_database_and_a_secret_and_says_where(tmp_path: Path) -> None:
     with running(tmp_path) as server:
+        print(f"the first answer came after {server.seconds_to_answer:.2f} s")
         assert f"Database: {tmp_path / 'kobako.db'}" in server.output
         assert f"Secret of the user ids: {tmp_path / 'kobako.secret'}" in server.output
         assert f"curl -u alice:secret -X PUT {server.url}/buckets/first" in server.output
