@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kobako.settings import Settings, SettingsError, read_address, read_settings
+from kobako.settings import EventListener, Settings, SettingsError, read_address, read_settings
 from kobako.settings.template import render
 
 Read = Callable[..., Settings]
@@ -427,3 +427,87 @@ def test_each_default_in_the_generated_configuration_reads_as_the_default(tmp_pa
 
 def test_settings_travel_to_worker_processes() -> None:
     assert pickle.loads(pickle.dumps(Settings(paginate_by=3))) == Settings(paginate_by=3)
+
+
+# Listeners of events (section 14.5)
+
+
+def test_a_listener_is_read_with_its_defaults_and_its_own_options(read: Read) -> None:
+    settings = read(
+        "kinto.event_listeners = audit mine.bell\n"
+        "kinto.event_listeners.audit.use = mine.audit\n"
+        "kinto.event_listeners.audit.actions = create read\n"
+        "kinto.event_listeners.audit.resources = record\n  collection\n"
+        "kinto.event_listeners.audit.url = redis://host/1\n"
+        "kinto.event_listeners.audit.pool.size = 25\n"
+        "kobako.event_listeners.mine.bell.tone = high\n"
+    )
+
+    assert settings.event_listeners == (
+        EventListener(
+            "audit",
+            "mine.audit",
+            ("create", "read"),
+            ("record", "collection"),
+            {"url": "redis://host/1", "pool.size": "25"},
+        ),
+        EventListener("mine.bell", "mine.bell", ("create", "update", "delete"), (), {"tone": "high"}),
+    )
+    assert not [each for each in settings.warnings if "listener" in each]
+
+
+def test_a_listener_may_be_described_by_the_environment(read: Read) -> None:
+    variables = {
+        "KINTO_EVENT_LISTENERS": "mail-er",
+        "KOBAKO_EVENT_LISTENERS_MAIL_ER_USE": "mine.mail",
+        "KINTO_EVENT_LISTENERS_MAIL_ER_ACTIONS": "delete",
+        "CLIQUET_EVENT_LISTENERS_MAIL_ER_RESOURCES": "bucket",
+        "KINTO_EVENT_LISTENERS_MAIL_ER_URL": "its own options stand in the file",
+    }
+
+    assert read("", **variables).event_listeners == (EventListener("mail-er", "mine.mail", ("delete",), ("bucket",)),)
+
+
+def test_the_environment_wins_over_what_the_file_says_of_a_listener(read: Read) -> None:
+    lines = "event_listeners = x\nevent_listeners.x.actions = read\nevent_listeners.x.url = a"
+
+    [listener] = read(lines, KINTO_EVENT_LISTENERS_X_ACTIONS="create", KINTO_EVENT_LISTENERS_X_URL="b").event_listeners
+
+    assert (listener.actions, listener.options) == (("create",), {"url": "b"})
+
+
+def test_empty_settings_of_a_listener_are_as_if_not_there(read: Read) -> None:
+    lines = "event_listeners = x\nevent_listeners.x.use =\nevent_listeners.x.actions =\nevent_listeners.x.resources ="
+
+    assert read(lines).event_listeners == (EventListener("x", "x"),)
+    assert read("event_listeners =").event_listeners == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "environ", "message"),
+    [
+        (
+            "kinto.event_listeners = x\nkinto.event_listeners.x.actions = create destroy",
+            {},
+            r"^Setting 'kinto\.event_listeners\.x\.actions' is 'create destroy': 'destroy' is none of create, update, ",
+        ),
+        (
+            "kinto.event_listeners = x",
+            {"KINTO_EVENT_LISTENERS_X_ACTIONS": "CREATE"},
+            r"^Setting 'KINTO_EVENT_LISTENERS_X_ACTIONS' is 'CREATE': 'CREATE' is none of ",
+        ),
+        (
+            "event_listeners = r\nevent_listeners.r.use = kinto_redis.listeners",
+            {},
+            r"^Setting 'event_listeners\.r\.use' is 'kinto_redis\.listeners': the Redis listener is not offered yet\.$",
+        ),
+        (
+            "cliquet.event_listeners = r\ncliquet.event_listeners.r.use = cliquet.listeners.redis",
+            {},
+            r"^Setting 'cliquet\.event_listeners\.r\.use' is 'cliquet\.listeners\.redis': the Redis listener is not ",
+        ),
+    ],
+)
+def test_a_listener_that_can_not_be_is_refused(read: Read, lines: str, environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read(lines, **environ)

@@ -8,6 +8,7 @@ from typing import Any
 from tests.conftest import SETTINGS
 
 from kobako.app import App
+from kobako.model.listeners import Listener
 from kobako.model.resource import Resource
 from kobako.resources import RESOURCES
 from kobako.testing.client import Answer, Client
@@ -29,11 +30,17 @@ async def serving(
     resources: Iterable[Resource] = RESOURCES,
     before_commit: Sequence[Any] = (),
     after_commit: Sequence[Any] = (),
+    listeners: Sequence[Listener] = (),
     **changes: Any,
 ) -> AsyncIterator[Client]:
-    """A client of an empty server with other settings, listeners or resources."""
+    """A client of an empty server with other settings, listeners (or just what they run) or resources."""
     settings = dataclasses.replace(SETTINGS, **changes)
-    async with Client(App(settings, resources, before_commit=before_commit, after_commit=after_commit)) as client:
+    listeners = [
+        *listeners,
+        *[Listener(run) for run in before_commit],
+        *[Listener(run, after_commit=True) for run in after_commit],
+    ]
+    async with Client(App(settings, resources, listeners=listeners)) as client:
         yield client
 
 

@@ -1,15 +1,17 @@
-"""The log of changes: merged, undone, told in rounds. Source: HTTP API, 14; reliability, C21."""
+"""Events and their log: merged, undone, told in rounds. Source: HTTP API, 14; reliability, C21."""
 
 from typing import Any
 
 import pytest
 
-from kobako.model.events import Change, EventLog, ObjectsChanged, merged
-from kobako.storage.base import TOMBSTONE, Place, Stored
+from kobako.model.events import Change, EventLog, ObjectsChanged, ObjectsRead, Shown, merged
+from kobako.model.resource import Target
+from kobako.resources import BUCKET, RECORD
+from kobako.storage.base import TOMBSTONE, Stored
 
-BUCKETS = Place("bucket", "")
-RECORDS = Place("record", "/buckets/b/collections/c")
-OTHERS = Place("record", "/buckets/b/collections/d")
+BUCKETS = BUCKET.target("/buckets")
+RECORDS = RECORD.target("/buckets/b/collections/c/records")
+OTHERS = RECORD.target("/buckets/b/collections/d/records")
 
 NEW, NEWER = Stored("r", 1, '{"n":1}'), Stored("r", 2, '{"n":2}')
 GONE = Stored("r", 3, TOMBSTONE, deleted=True)
@@ -27,34 +29,35 @@ def test_a_change_is_named_by_what_was_before_and_after(old: Stored | None, new:
     assert Change(old, new).action == action
 
 
-def entry(place: Place, action: str, *ids: str, uri: str = "/first", user: str | None = "u:a") -> ObjectsChanged:
+def entry(target: Target, action: str, *ids: str, user: str | None = "u:a", timestamp: int = 5) -> ObjectsChanged:
     """Return an event with a change of each id."""
     old = None if action == "create" else NEW
     deleted = action == "delete"
     changes = [Change(old, Stored(id, 5, "{}", deleted=deleted)) for id in ids]
-    return ObjectsChanged(place, action, uri, user, changes)  # type: ignore[arg-type]
+    return ObjectsChanged(target, action, user, timestamp, changes)  # type: ignore[arg-type]
 
 
+R, S = f"{RECORDS.list_uri}/r", RECORDS.list_uri
 MERGING = [
     pytest.param([], [], id="nothing"),
     pytest.param(
-        [entry(RECORDS, "create", "a"), entry(RECORDS, "create", "b", uri="/second", user="u:b")],
-        [("record", "create", "/first", "u:a", "ab")],
-        id="the first operation says where and who",
+        [entry(RECORDS.at("r"), "create", "r"), entry(RECORDS, "create", "b", user="u:b", timestamp=6)],
+        [("create", R, "u:a", 5, "rb")],
+        id="the first operation says where, who and when",
     ),
     pytest.param(
         [entry(RECORDS, "create", "a"), entry(RECORDS, "update", "a"), entry(RECORDS, "create", "b")],
-        [("record", "create", "/first", "u:a", "ab"), ("record", "update", "/first", "u:a", "a")],
+        [("create", S, "u:a", 5, "ab"), ("update", S, "u:a", 5, "a")],
         id="actions stay apart, in the order of their first",
     ),
     pytest.param(
         [entry(RECORDS, "create", "a"), entry(BUCKETS, "create", "b"), entry(RECORDS, "create", "c")],
-        [("record", "create", "/first", "u:a", "ac"), ("bucket", "create", "/first", "u:a", "b")],
+        [("create", S, "u:a", 5, "ac"), ("create", "/buckets", "u:a", 5, "b")],
         id="kinds stay apart",
     ),
     pytest.param(
         [entry(RECORDS, "delete", "a", "b"), entry(OTHERS, "delete", "c"), entry(RECORDS, "delete", "d")],
-        [("record", "delete", "/first", "u:a", "abd"), ("record", "delete", "/first", "u:a", "c")],
+        [("delete", S, "u:a", 5, "abd"), ("delete", OTHERS.list_uri, "u:a", 5, "c")],
         id="lists stay apart",
     ),
 ]
@@ -62,17 +65,67 @@ MERGING = [
 
 @pytest.mark.parametrize(("entries", "expected"), MERGING)
 def test_events_are_merged_by_list_and_action(entries: list[ObjectsChanged], expected: Any) -> None:
+    found: list[Any] = merged(entries)
+
     assert [
-        (each.place.resource, each.action, each.uri, each.user, "".join(change.new.id for change in each.changes))
-        for each in merged(entries)
+        (each.action, each.uri, each.user, each.timestamp, "".join(change.new.id for change in each.changes))
+        for each in found
     ] == expected
+
+
+def test_readings_of_one_list_are_merged() -> None:
+    first = ObjectsRead(RECORDS.at("r"), "read", None, 5, [Shown(NEW)])
+    second = ObjectsRead(RECORDS, "read", "u:a", 6, [Shown(NEWER, ("id",)), Shown(NEW)])
+
+    assert merged([first, second, entry(RECORDS, "create", "a")])[0] == ObjectsRead(
+        RECORDS.at("r"), "read", None, 5, [Shown(NEW), Shown(NEWER, ("id",)), Shown(NEW)]
+    )
 
 
 def test_old_and_new_stay_together() -> None:
     changes = [Change(NEW, NEWER), Change(None, NEW), Change(NEWER, GONE)]
-    entries = [ObjectsChanged(RECORDS, "update", "/", None, [change]) for change in changes]
+    entries = [ObjectsChanged(RECORDS, "update", None, 5, [change]) for change in changes]
+    event: Any = merged(entries)[0]
 
-    assert merged(entries)[0].changes == changes
+    assert event.changes == changes
+    assert event.impacted_objects() == [
+        {"new": NEWER.data(), "old": NEW.data()},
+        {"new": NEW.data()},
+        {"new": GONE.data(), "old": NEWER.data()},
+    ]
+
+
+PAYLOADS = [
+    pytest.param(BUCKETS, {"uri": "/buckets", "resource_name": "bucket"}, id="the buckets"),
+    pytest.param(BUCKETS.at("b"), {"uri": "/buckets/b", "resource_name": "bucket", "bucket_id": "b"}, id="a bucket"),
+    pytest.param(
+        RECORDS,
+        {"uri": RECORDS.list_uri, "resource_name": "record", "bucket_id": "b", "collection_id": "c"},
+        id="the records",
+    ),
+    pytest.param(
+        RECORDS.at("r"),
+        {"uri": R, "resource_name": "record", "bucket_id": "b", "collection_id": "c", "record_id": "r"},
+        id="a record",
+    ),
+]
+
+
+@pytest.mark.parametrize(("target", "expected"), PAYLOADS)
+def test_the_id_of_an_object_is_told_where_the_request_pointed_at_one(target: Target, expected: Any) -> None:
+    event = ObjectsChanged(target, "delete", "u:a", 7, [Change(NEW, GONE)])
+
+    assert event.payload() == {"timestamp": 7, "action": "delete", "user_id": "u:a", **expected}
+
+
+def test_what_was_read_is_shown_as_it_was_returned() -> None:
+    stored = Stored("r", 2, '{"n":1,"m":2}')
+    event = ObjectsRead(RECORDS, "read", None, 5, [Shown(stored), Shown(stored, ("n",))])
+
+    assert event.read_objects() == [
+        {"id": "r", "last_modified": 2, "n": 1, "m": 2},
+        {"id": "r", "last_modified": 2, "n": 1},
+    ]
 
 
 @pytest.fixture
@@ -83,17 +136,12 @@ def log() -> EventLog:
 
 def told(log: EventLog) -> list[str]:
     """Return the ids of each event of the next round."""
-    return ["".join(change.new.id for change in each.changes) for each in log.take()]
+    events: list[Any] = log.take()
+    return ["".join(change.new.id for change in each.changes) for each in events]
 
 
 def record(log: EventLog, id: str) -> None:
-    log.record(RECORDS, f"/{id}", None, [Change(None, Stored(id, 5, "{}"))])
-
-
-def test_an_operation_that_changes_nothing_is_no_event(log: EventLog) -> None:
-    log.record(RECORDS, "/", None, [])
-
-    assert log.take() == []
+    log.record(ObjectsChanged(RECORDS.at(id), "create", None, 5, [Change(None, Stored(id, 5, "{}"))]))
 
 
 def test_what_was_undone_is_forgotten(log: EventLog) -> None:
@@ -126,7 +174,7 @@ def test_all_that_was_told_is_told_again_after_the_commit(log: EventLog) -> None
     record(log, "b")
     log.take()
 
-    assert [each.uri for each in log.told] == ["/a", "/b"]
+    assert [each.target.id for each in log.told] == ["a", "b"]
 
 
 def test_what_was_told_can_not_be_undone_in_a_later_round(log: EventLog) -> None:
@@ -138,4 +186,4 @@ def test_what_was_told_can_not_be_undone_in_a_later_round(log: EventLog) -> None
     log.rewind(mark)
 
     assert log.take() == []
-    assert [each.uri for each in log.told] == ["/a"]
+    assert [each.target.id for each in log.told] == ["a"]

@@ -16,7 +16,7 @@ def read(body: Any, limit: int | None = None, **headers: str) -> list[Request]:
     text = json.dumps(body).encode()
     return batch.read(
         Request(method="POST", path="/v1/batch", headers=given, body=text, origin="https://a"), "/v1", limit
-    )
+    ).requests
 
 
 def test_a_request_has_what_it_says_and_the_headers_of_the_batch() -> None:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kobako.protocol.filters import MEANINGS, like, matches, passes, prepare, text_form
@@ -193,6 +193,7 @@ def test_a_text_is_like_a_pattern(text, pattern, expected):
     assert like(text, pattern) is expected
 
 
+@settings(deadline=None)
 @given(st.text("ab", max_size=12), st.text("ab*", max_size=8))
 def test_like_is_what_a_regular_expression_with_stars_says(text, pattern):
     expression = ".*".join(re.escape(part) for part in pattern.split("*"))

@@ -83,3 +83,12 @@ def test_a_place_among_ids_is_a_text() -> None:
 
     with pytest.raises(InvalidParameters):
         pagination.read(encoded(wire), (Sort("id"), *NEWEST_FIRST))
+
+
+def test_in_a_sparse_list_an_id_may_be_missing() -> None:
+    sort = (Sort("id"), Sort("uri"))
+    token = Token((MISSING, "/"), 1)
+
+    assert pagination.read(pagination.write(token, sort), sort, sparse=True) == token
+    with pytest.raises(InvalidParameters):
+        pagination.read(pagination.write(token, sort), sort)

@@ -173,3 +173,28 @@ def test_a_page_has_a_size(text: str, paginate_by: int | None, max_fetch: int, e
 )
 def test_fields_are_named(text: str, expected: tuple[str, ...]) -> None:
     assert read(text).fields == expected
+
+
+KNOWN = ("uri", "id", "last_modified")
+
+
+@pytest.mark.parametrize("text", ["", "uri=a", "like_id=b&_since=5&_sort=-uri,id&_fields=uri,id", "_unknown=1"])
+def test_a_closed_schema_takes_its_own_fields(text: str) -> None:
+    query.read_list(params.parse(text), now=NOW, paginate_by=None, max_fetch=100, known=KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size=1", "Unknown filter field 'size'"),
+        ("min_size=1", "Unknown filter field 'min_size'"),
+        ("size.uri=1", "Unknown filter field 'size.uri'"),
+        ("_sort=uri,-size", "querystring: Unknown sort field 'size'"),
+        ("_fields=uri,a,b.c", "Invalid _fields parameter in body: Fields a,b.c do not exist"),
+    ],
+)
+def test_a_closed_schema_refuses_other_fields(text: str, message: str) -> None:
+    with pytest.raises(InvalidParameters) as refusal:
+        query.read_list(params.parse(text), now=NOW, paginate_by=None, max_fetch=100, known=KNOWN)
+
+    assert refusal.value.message == message

@@ -6,6 +6,7 @@ was found. This is the one place that decides: every door leads through it.
 Source: objects, 2.3 to 2.6; HTTP API, 5.
 """
 
+import logging
 from collections.abc import Set
 from typing import Final
 
@@ -17,6 +18,8 @@ from kobako.model.resource import Target
 from kobako.model.transaction import Transaction
 from kobako.permission.base import AUTHENTICATED, EVERYONE
 from kobako.protocol.errors import ApiError, Forbidden, MissingToken
+
+_log = logging.getLogger("kobako.authorization")
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -62,12 +65,21 @@ class Rights(msgspec.Struct, frozen=True):
     def require_on_object(self, action: Action) -> None:
         """Raise Forbidden, or MissingToken, unless the caller may do this to the object."""
         if not self.on_object(action):
-            raise self.caller.refusal()
+            raise self.refusal(self.target.uri, action)
 
     def require_on_list(self, action: Action) -> None:
         """Raise Forbidden, or MissingToken, unless the caller may do this to the list."""
         if not self.on_list(action):
-            raise self.caller.refusal()
+            raise self.refusal(self.target.list_uri, action)
+
+    def refusal(self, uri: str, action: Action) -> ApiError:
+        """Return the error for what the caller may not do there; the log is told as well."""
+        if _log.isEnabledFor(logging.INFO):
+            permission = f"{self.target.resource.name}:create" if action == "create" else action
+            fields = {"userid": self.caller.owner, "uri": uri, "perm": permission}
+            sentence = "Permission '%s' on '%s' not granted to '%s'."
+            _log.info(sentence, permission, uri, self.caller.owner, extra={"fields": fields})
+        return self.caller.refusal()
 
     @property
     def shows_acl(self) -> bool:
@@ -96,5 +108,5 @@ async def listed_ids(tx: Transaction, found: Rights, action: Action) -> frozense
     names = ("write",) if action == "write" else target.resource.permissions
     ids = await tx.permission.shared(found.caller.principals, target.list_uri, names)
     if not ids and not found.on_list("create"):
-        raise found.caller.refusal()
+        raise found.refusal(target.list_uri, action)
     return frozenset(ids)

@@ -12,7 +12,7 @@ import msgspec
 
 from kobako.model import acls
 from kobako.model.acls import AclDict
-from kobako.model.events import Change
+from kobako.model.events import Change, ObjectsChanged
 from kobako.model.resource import Target
 from kobako.model.transaction import Transaction
 from kobako.permission.base import Acl
@@ -87,12 +87,16 @@ async def write(
     old: Stored | None,
     old_acl: Acl,
     by: str | None,
+    asked: Target | None = None,
 ) -> Stored:
     """Store an object that replaces `old`, or is new, with its ACL; return it with its version.
 
     `last_modified` in `data` is the client's wish. Raises InvalidParameters when it is more than a day ahead.
+    `asked` is what the request pointed at, if not the object: its list.
     """
     assert target.id is not None
+    if target.resource.prepare:
+        data = await target.resource.prepare(tx, target, data, old)
     wanted = wanted_timestamp(data.get("last_modified"), tx.now, known=old)
     new = await tx.storage.put(target.place, target.id, as_text(data), wanted)
     if changed := acls.changes(old_acl, acl):
@@ -100,7 +104,10 @@ async def write(
     if old is None:
         for child in tx.resources.children(target.resource):
             await tx.storage.open(Place(child.name, target.uri))
-    await _tell(tx, target, [Change(old, new)], uri=target.uri, by=by)
+    # An import of the past leaves the list where it was; any other object has its list's timestamp.
+    past = wanted is not None and new.last_modified == wanted
+    latest = await timestamp(tx, target) if past else new.last_modified
+    await _tell(tx, ObjectsChanged(asked or target, "update" if old else "create", by, latest, [Change(old, new)]))
     return new
 
 
@@ -116,8 +123,9 @@ async def delete(
             # Another owner may take the name of a bucket: nothing of what was in it is left for them to see.
             await tx.storage.close_under(uri, tombstones=target.resource.parent is not None)
     await tx.permission.forget(uris)
-    changes = [Change(old, new) for old, new in zip(olds, tombstones, strict=True)]
-    await _tell(tx, target, changes, uri=target.uri if target.id else target.list_uri, by=by)
+    if olds:
+        changes = [Change(old, new) for old, new in zip(olds, tombstones, strict=True)]
+        await _tell(tx, ObjectsChanged(target, "delete", by, tombstones[-1].last_modified, changes))
     return tombstones
 
 
@@ -133,12 +141,12 @@ def wanted_timestamp(value: object, now: int, *, known: Stored | None = None, lo
     return value
 
 
-async def _tell(tx: Transaction, target: Target, changes: Sequence[Change], *, uri: str, by: str | None) -> None:
+async def _tell(tx: Transaction, event: ObjectsChanged) -> None:
     """Record changes, and let the resource react to each, at once: the rest of a batch sees what follows."""
-    tx.events.record(target.place, uri, by, changes)
-    if target.resource.react:
-        for change in changes:
-            await target.resource.react(tx, target.at(change.new.id), change)
+    tx.events.record(event)
+    if event.target.resource.react:
+        for change in event.changes:
+            await event.target.resource.react(tx, event.target.at(change.new.id), change)
 
 
 def _position(last: Stored, sort: tuple[Sort, ...]) -> tuple[object, ...]:

@@ -7,14 +7,14 @@ without the version prefix: that of its parent, the name of the list, the id.
 Source: objects, 1 and 27.4.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from kobako.protocol.ids import UUID4, IdGenerator
 from kobako.protocol.jsontext import JsonObject
-from kobako.storage.base import Place
+from kobako.storage.base import Place, Stored
 
 if TYPE_CHECKING:
     from kobako.model.events import Change
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 Validate = Callable[[JsonObject, str], JsonObject]
 """(data, path) -> the data that is stored. Raises InvalidParameters, its names beginning with the path."""
+
+Prepare = Callable[["Transaction", "Target", JsonObject, Stored | None], Awaitable[JsonObject]]
+"""(tx, target, data, old) -> the data that is stored, for what other objects have a say in: it may read them.
+
+Called with the result of a patch, and with the stored data where only permissions change. Raises ApiError to refuse.
+"""
 
 React = Callable[["Transaction", "Target", "Change"], Awaitable[None]]
 """Called with each change of an object, at once and in its transaction."""
@@ -47,6 +53,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     permissions: tuple[str, ...] = ("read", "write")
     ids: IdGenerator = UUID4
     validate: Validate = _as_given
+    data_schema: JsonObject = {}
+    """The fields, as a JSON Schema: for the readers of `/__api__`. What holds is what `validate` says."""
+    prepare: Prepare | None = None
     react: React | None = None
     list_methods: tuple[str, ...] = LIST_METHODS
     object_methods: tuple[str, ...] = OBJECT_METHODS
@@ -73,6 +82,17 @@ class Target(msgspec.Struct, frozen=True):
         """The URI of the object."""
         return f"{self.list_uri}/{self.id}"
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The ids in the URL, by name: those of the resource's path, and `<type>_id` of the object, if there is one.
+
+        >>> Resource(name="record", path="/shelves/{shelf_id}/records").target("/shelves/s/records", "r").variables
+        {'shelf_id': 's', 'record_id': 'r'}
+        """
+        names, values = self.resource.path.split("/"), self.list_uri.split("/")
+        found = {name[1:-1]: value for name, value in zip(names, values, strict=True) if name.startswith("{")}
+        return found | ({f"{self.resource.name}_id": self.id} if self.id else {})
+
     def at(self, id: str) -> "Target":
         """Return the target of an object of the same list."""
         return Target(self.resource, self.place, self.list_uri, id)
@@ -91,7 +111,7 @@ class Resources:
     def __init__(self, resources: Iterable[Resource]):
         self._by_name = {resource.name: resource for resource in resources}
 
-    def __iter__(self) -> Iterable[Resource]:
+    def __iter__(self) -> Iterator[Resource]:
         return iter(self._by_name.values())
 
     def children(self, resource: Resource) -> Sequence[Resource]:

@@ -44,6 +44,10 @@ class Permission(Protocol):
         """
         ...
 
+    async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of all ACLs that name one of the principals."""
+        ...
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object; empty if it has none."""
         ...

@@ -54,6 +54,9 @@ class MemoryPermission:
             and any(not wanted.isdisjoint(acl.get(each, NOBODY)) for each in permissions)
         }
 
+    async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
+        return await self.granted(principals, self._acls)
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         return {permission: [*holders] for permission, holders in self._acls.get(uri, {}).items()}
 

@@ -20,6 +20,8 @@ GRANTED = """
     SELECT DISTINCT uri, permission FROM json_each(?) AS p CROSS JOIN json_each(?) AS u CROSS JOIN aces
     WHERE principal = p.value AND uri = u.value"""
 
+HELD = "SELECT DISTINCT uri, permission FROM aces WHERE principal IN (SELECT value FROM json_each(?))"
+
 # What is under a URI is between it with '/' and it with '0', the next character. `+ 2`: from 1, past the slash.
 SHARED = """
     SELECT DISTINCT substr(uri, length(?2) + 2) AS id FROM aces
@@ -63,6 +65,10 @@ class SQLitePermission:
         """Return the ids of the objects directly below `parent` that are shared with a principal."""
         rows = self._run(SHARED, (_array(principals), parent, _array(permissions)))
         return {id for (id,) in rows}
+
+    async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of all ACLs that name one of the principals."""
+        return set(await self._session.aside(self._run, HELD, (_array(principals),)))
 
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object."""

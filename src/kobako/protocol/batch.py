@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
+import msgspec
+
 from kobako.protocol import jsontext, payload
-from kobako.protocol.errors import InvalidParameters, Problem, invalid
+from kobako.protocol.errors import ApiError, InvalidParameters, Problem, invalid
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.messages import Request, Response
 
@@ -17,7 +19,14 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 _MEMBERS: Final = ("method", "path", "headers", "body")
 
 
-def read(request: Request, prefix: str, limit: int | None) -> list[Request]:
+class Batch(msgspec.Struct, frozen=True):
+    """The requests of a batch; `is_atomic` if none is to be kept when one fails: no word of Kinto's."""
+
+    requests: list[Request]
+    is_atomic: bool
+
+
+def read(request: Request, prefix: str, limit: int | None) -> Batch:
     """Return the requests in the body of a batch, completed with its defaults and headers.
 
     `prefix` is that of the API's version; `limit` is the largest number of requests, None for any.
@@ -43,7 +52,16 @@ def read(request: Request, prefix: str, limit: int | None) -> list[Request]:
     requests = [_request(request, each, prefix) for each in parts]
     if any(_is_batch(each.path, prefix) for each in requests):
         raise invalid("body", "requests", "Recursive call on /batch endpoint is forbidden.")
-    return requests
+    return Batch(requests, body.get("atomic", False))
+
+
+def located(error: ApiError, position: int) -> ApiError:
+    """Return the error of a part as that of the whole batch: its `details` have the part's position in `request`."""
+    if isinstance(error.details, list):
+        error.details = [{**each, "request": position} for each in error.details]
+    else:
+        error.details = {**(error.details or {}), "request": position}
+    return error
 
 
 def answer(parts: Sequence[tuple[Request, Response]]) -> str:
@@ -103,9 +121,11 @@ def _faults(body: Any) -> Iterator[Problem]:
     if not isinstance(body, dict):
         yield payload.not_a_mapping("", body)
         return
-    unknown = {name: value for name, value in body.items() if name not in ("defaults", "requests")}
+    unknown = {name: value for name, value in body.items() if name not in ("atomic", "defaults", "requests")}
     if unknown:
         yield Problem("body", "", f'Unrecognized keys in mapping: "{payload.shown(unknown)}"')
+    if not isinstance(body.get("atomic", False), bool):
+        yield Problem("body", "atomic", f"{payload.shown(body['atomic'])} is not a boolean")
     if "requests" not in body:
         yield Problem("body", "requests", "Required")
     elif not isinstance(body["requests"], list):

@@ -13,17 +13,20 @@ import msgspec
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=False):
-    """One thing wrong with a request: where (`body`, `querystring`, `header`, `path`), which field, and why."""
+    """One thing wrong with a request: where (`body`, `querystring`, `header`, `path`), which field, and why.
+
+    The name is a position where an item of an array breaks a JSON schema (objects, 9.3).
+    """
 
     location: str
-    name: str | None
+    name: str | int | None
     description: str
 
     def sentence(self) -> str:
         """Return the text that a response's `message` has for this problem (section 2.3)."""
         if self.name is None:
             return f"{self.location}: {self.description}"
-        if self.name in self.description:
+        if str(self.name) in self.description:
             return self.description
         return f"{self.name} in {self.location}: {self.description}"
 
@@ -77,6 +80,12 @@ class UnsupportedMediaType(InvalidParameters):
     """The body is not of a type that the endpoint reads."""
 
     status = 415
+
+
+class KeyReused(InvalidParameters):
+    """The Idempotency-Key came with another request before."""
+
+    status = 422
 
 
 class BadRequest(ApiError):
@@ -140,6 +149,13 @@ class Conflict(ApiError):
 
     status, errno, error = 409, 122, "Conflict"
     message = "Integrity constraint violated, please retry."
+
+
+class ServiceDeprecated(ApiError):
+    """The service has come to its announced end."""
+
+    status, errno, error = 410, 202, "Gone"
+    message = "The service you are trying to connect no longer exists at this location."
 
 
 class ModifiedMeanwhile(ApiError):

@@ -29,9 +29,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Response(msgspec.Struct, kw_only=True):
     """What is answered: names of headers are spelled as the API spells them, the body is JSON text or empty.
 
-    A header that is sent several times (WWW-Authenticate) has a line for each.
+    A header that is sent several times (WWW-Authenticate) has a line for each. `errno` is that of an error, 0 for none.
     """
 
     status: int = 200
     headers: dict[str, str] = {}
     body: bytes = b""
+    errno: int = 0

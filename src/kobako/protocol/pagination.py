@@ -43,8 +43,8 @@ def write(token: Token, sort: tuple[Sort, ...]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def read(text: str, sort: tuple[Sort, ...]) -> Token | None:
-    """Return the token in a `_token` parameter, None if it is empty.
+def read(text: str, sort: tuple[Sort, ...], *, sparse: bool = False) -> Token | None:
+    """Return the token in a `_token` parameter, None if it is empty; in a `sparse` list ids may be missing.
 
     Raises InvalidParameters for anything that `write` could not have made for this order.
     """
@@ -60,16 +60,20 @@ def read(text: str, sort: tuple[Sort, ...]) -> Token | None:
     except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
         raise _refusal() from None
     after = tuple(wire.last_object.get(key.field, MISSING) for key in sort)
-    if wire.timestamp < 0 or wire.timestamp >= 2**63 or not all(map(_plausible, sort, after)):
+    if (
+        wire.timestamp < 0
+        or wire.timestamp >= 2**63
+        or not all(_plausible(*each, sparse) for each in zip(sort, after, strict=True))
+    ):
         raise _refusal()
     return Token(after, wire.timestamp, wire.nonce)
 
 
-def _plausible(key: Sort, value: Any) -> bool:
+def _plausible(key: Sort, value: Any, sparse: bool) -> bool:
     """Tell whether an object can have this value: the fields of the server have one type."""
     if key.field == "last_modified":
         return type(value) is int and 0 <= value < 2**63
-    return key.field != "id" or isinstance(value, str)
+    return key.field != "id" or isinstance(value, str) or (sparse and value is MISSING)
 
 
 def _refusal() -> InvalidParameters:

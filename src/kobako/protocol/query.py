@@ -7,6 +7,7 @@ Source: HTTP API, sections 9.4 to 9.10.
 """
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -41,14 +42,19 @@ class ListQuery(msgspec.Struct, frozen=True):
     token: Token | None = None
 
 
-def read_list(params: Params, *, now: int, paginate_by: int | None, max_fetch: int) -> ListQuery:
-    """Return the query in checked parameters. Raises InvalidParameters for the first thing that is wrong."""
+def read_list(
+    params: Params, *, now: int, paginate_by: int | None, max_fetch: int, known: Collection[str] | None = None
+) -> ListQuery:
+    """Return the query in checked parameters. Raises InvalidParameters for the first thing that is wrong.
+
+    `known` are the fields of objects with a closed schema; None: they may have any.
+    """
     limit = page_size(params, paginate_by, max_fetch)
     if not params:
         return ListQuery(Selection(), limit)
-    filters = tuple(each for name, texts in params.items() for each in _filters(name, texts, now))
-    sort = read_sort(params.get("_sort", ()))
-    fields = read_fields(params)
+    filters = read_filters(params, now, known)
+    sort = read_sort(params.get("_sort", ()), known)
+    fields = read_fields(params, known)
     token = pagination.read(params.get("_token", ("",))[0], sort)
     selection = Selection(
         filters=filters,
@@ -66,8 +72,15 @@ def page_size(params: Params, paginate_by: int | None, max_fetch: int) -> int:
     return min(requested or max_fetch, paginate_by or max_fetch, max_fetch)
 
 
-def read_sort(texts: list[str] | tuple[str, ...]) -> tuple[Sort, ...]:
-    """Return the keys of `_sort`, ended by the timestamp, which is unique: the order is total.
+def read_filters(params: Params, now: int, known: Collection[str] | None = None) -> tuple[Filter, ...]:
+    """Return the filters among the parameters. Raises InvalidParameters."""
+    return tuple(each for name, texts in params.items() for each in _filters(name, texts, now, known))
+
+
+def read_sort(
+    texts: list[str] | tuple[str, ...], known: Collection[str] | None = None, last: tuple[Sort, ...] = NEWEST_FIRST
+) -> tuple[Sort, ...]:
+    """Return the keys of `_sort`, ended by the timestamp, or another that is unique: the order is total.
 
     >>> read_sort(["-size, name"])  # doctest: +NORMALIZE_WHITESPACE
     (Sort(field='size', descending=True), Sort(field='name', descending=False),
@@ -76,20 +89,31 @@ def read_sort(texts: list[str] | tuple[str, ...]) -> tuple[Sort, ...]:
     items = ",".join(texts).split(",")
     if len(items) > MAX_SORT:
         raise invalid("querystring", "_sort", f"_sort has more than {MAX_SORT} fields")
-    found = (_SORT_ITEM.fullmatch(item.strip()) for item in items)
-    keys = {each[2]: Sort(each[2], each[1] == "-") for each in reversed([each for each in found if each])}
+    found = [each for item in items if (each := _SORT_ITEM.fullmatch(item.strip()))]
+    for each in found:
+        if not _is_known(each[2], known):
+            raise invalid("querystring", None, f"Unknown sort field '{each[2]}'")
+    keys = {each[2]: Sort(each[2], each[1] == "-") for each in reversed(found)}
     # Of a field named twice the first counts; the dict was filled backwards for it.
     sort = tuple(reversed(keys.values()))
-    return sort if "last_modified" in keys else sort + NEWEST_FIRST
+    return sort if all(each.field in keys for each in last) else sort + last
 
 
-def read_fields(params: Params) -> tuple[str, ...]:
-    """Return the names in `_fields`; none means all."""
+def read_fields(params: Params, known: Collection[str] | None = None) -> tuple[str, ...]:
+    """Return the names in `_fields`; none means all. Raises InvalidParameters."""
     names = (name.strip() for name in ",".join(params.get("_fields", ())).split(","))
-    return tuple(name for name in names if name)
+    fields = tuple(name for name in names if name)
+    if unknown := [name for name in fields if not _is_known(name, known)]:
+        raise invalid("body", "Invalid _fields parameter", f"Fields {','.join(unknown)} do not exist")
+    return fields
 
 
-def _filters(name: str, texts: list[str], now: int) -> list[Filter]:
+def _is_known(field: str, known: Collection[str] | None) -> bool:
+    """Tell whether objects may have a field: of a closed schema, the names of the first level count."""
+    return known is None or field.partition(".")[0] in known
+
+
+def _filters(name: str, texts: list[str], now: int, known: Collection[str] | None) -> list[Filter]:
     """Return the filters of one parameter: none for the names that are not filters."""
     if name in _SINCE:
         value = None if texts[0] == "null" else _timestamp(name, texts[0], now)
@@ -98,6 +122,8 @@ def _filters(name: str, texts: list[str], now: int) -> list[Filter]:
         return []
     prefixed = _PREFIXED.fullmatch(name)
     field, operator = (prefixed[2], Operator(prefixed[1])) if prefixed else (name, Operator.EQ)
+    if not _is_known(field, known):
+        raise invalid("querystring", name, f"Unknown filter field '{name}'")
     if field == "last_modified":
         if operator not in _ON_TIMESTAMPS:
             raise invalid("querystring", name, f"Invalid value for {name}")

@@ -3,8 +3,8 @@
 `read_settings` is the way in, `Settings` what comes out; `fields.py` is the table of all of them.
 """
 
-from kobako.settings.fields import Policy, Settings
+from kobako.settings.fields import EventListener, Policy, Settings
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
 from kobako.settings.reading import read_settings
 
-__all__ = ["DEFAULT_PORT", "Policy", "Settings", "SettingsError", "read_address", "read_settings"]
+__all__ = ["DEFAULT_PORT", "EventListener", "Policy", "Settings", "SettingsError", "read_address", "read_settings"]

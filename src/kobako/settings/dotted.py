@@ -21,6 +21,10 @@ NAMES: Final = (
         "account",
     ),
     ("policy", r"kinto\.plugins\.openid\.OpenIDConnectPolicy", "openid"),
+    ("listener", rf"{_CORE}listeners\.redis|kinto_redis\.listeners", "redis"),
+    ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.ClassicLogRenderer|", "classic"),
+    ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.MozillaHekaRenderer", "json"),
+    ("renderer", r"(?:kinto\.core|kobako)\.JsonLogFormatter", "json"),
     ("id generator", rf"{_CORE}storage\.generators\.UUID4", "uuid4"),
     ("id generator", r"kinto\.views\.NameGenerator", "name"),
     ("id generator", r"kinto\.views\.RelaxedUUID", "relaxed_uuid"),
@@ -31,6 +35,7 @@ OFFERED: Final = {
     "backend": ("sqlite", "memory"),
     "policy": ("basicauth",),
     "plugin": (),
+    "renderer": ("classic", "json"),
     "id generator": ("uuid4", "name", "relaxed_uuid"),
 }
 
@@ -41,13 +46,29 @@ def resolve(kind: str, name: str) -> str:
     >>> resolve("backend", "cliquet.storage.memory"), resolve("policy", "basicauth")
     ('memory', 'basicauth')
     """
+    name = _ours(kind, name)
+    if name not in OFFERED[kind]:
+        raise ValueError(f"no such {kind} is offered; " + _offer(OFFERED[kind]))
+    return name
+
+
+def listener(name: str) -> str:
+    """Return the name of a listener, which may be anybody's. Raises ValueError for one that is still to come.
+
+    >>> listener("mine.audit")
+    'mine.audit'
+    """
+    if _ours("listener", name) == "redis":
+        raise ValueError("the Redis listener is not offered yet")
+    return name
+
+
+def _ours(kind: str, name: str) -> str:
+    """Return what an implementation is called here; a name that is not in the table is left as it is."""
     for known_kind, form, ours in NAMES:
         match = re.fullmatch(form, name)
         if known_kind == kind and match:
-            name = match.expand(ours)
-            break
-    if name not in OFFERED[kind]:
-        raise ValueError(f"no such {kind} is offered; " + _offer(OFFERED[kind]))
+            return match.expand(ours)
     return name
 
 

@@ -20,7 +20,8 @@ from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
-from kobako.settings import parsing
+from kobako.settings import dotted, parsing
+from kobako.settings.configfile import ConfigFile
 
 PARSERS: Final[dict[Any, parsing.Parser]] = {
     str: parsing.text,
@@ -44,7 +45,22 @@ class Policy(msgspec.Struct, frozen=True):
     options: dict[str, str] = {}
 
 
+class EventListener(msgspec.Struct, frozen=True):
+    """Who is told of events: `use` is a dotted name, called with the options; no resources named means all."""
+
+    name: str
+    use: str
+    actions: tuple[str, ...] = ("create", "update", "delete")
+    resources: tuple[str, ...] = ()
+    options: dict[str, str] = {}
+
+
 BASICAUTH: Final = Policy("basicauth", "basicauth")
+
+
+def renderer(raw: str) -> str:
+    """Return the name of a renderer of log entries: ours, or one of another server."""
+    return dotted.resolve("renderer", parsing.text(raw) or "")
 
 
 def setting(default: Any, doc: str, *, key: str = "", parse: parsing.Parser | None = None) -> Any:
@@ -97,6 +113,10 @@ class Settings:
         600, "How long the token of a paginated deletion stays good.", parse=parsing.positive
     )
     explicit_permissions: bool = setting(True, "Give whoever writes an object the write permission on it, explicitly.")
+    experimental_collection_schema_validation: bool = setting(
+        False, "Check records by the JSON schema of their collection, and by those of their bucket."
+    )
+    experimental_permissions_endpoint: bool = setting(False, "Serve `/permissions`: which objects one has rights on.")
     heartbeat_timeout_seconds: float = setting(10.0, "How long each check of `/__heartbeat__` may take.")
     transaction_per_request: bool = setting(True, "Undo everything a request did when it fails.")
     max_body_size_bytes: int = setting(8 * 2**20, "Largest body of a request.", parse=parsing.positive)
@@ -111,6 +131,11 @@ class Settings:
     cache_url: str = setting("sqlite:///kobako-cache.db", "Database of the cache.")
     cache_prefix: str = setting("", "Put before each key of the cache, so that several servers may share one.")
     cache_max_size_bytes: int = setting(524288, "Size of a memory cache, then the oldest entries go.")
+
+    # Events
+    event_listeners: tuple[EventListener, ...] = setting(
+        (), "Names of listeners: `event_listeners.<name>.use`, `.actions`, `.resources` say what each one is."
+    )
 
     # Authentication and permissions
     userid_hmac_secret: str = setting("", "Key of the user ids of basicauth; another key makes everybody a stranger.")
@@ -142,6 +167,11 @@ class Settings:
     eos_message: str | None = setting(None, "Message of that announcement.")
     eos_url: str | None = setting(None, "Where to read about it; project_docs if not set.")
 
+    # Log
+    logging_renderer: str = setting(
+        "classic", "How log entries are written: classic (text) or json (mozlog, one object a line).", parse=renderer
+    )
+
     # Resources
     id_generators: Families = family(
         "`id_generator`, `<type>_id_generator`: uuid4, name or relaxed_uuid, for new ids and those accepted."
@@ -151,6 +181,10 @@ class Settings:
     )
 
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    eos_text: str | None = field(default=None, compare=False)
+    """`eos` as it was written."""
+    config: ConfigFile | None = field(default=None, compare=False)
+    """The file the settings were read from."""
 
     def principals(self, resource: str, permission: str) -> frozenset[str]:
         """Return who has this permission on every object of a resource, by the settings.

@@ -29,6 +29,9 @@ FIXED: Final = {row.name: row for row in rows()}
 STRUCTURAL: Final = frozenset({"use", "settings_prefix", "includes", "multiauth.policies"})
 """Names that are read where they matter, and say nothing by themselves."""
 
+NAMING: Final = ("multiauth.policies", "event_listeners")
+"""Settings that list names, about each of which other settings say more."""
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -42,7 +45,7 @@ WITHOUT_EFFECT: Final = _names("""
     cache_pool_recycle cache_pool_timeout cache_max_backlog cache_poolclass cache_hosts multiauth.groupfinder
     multiauth.authorization_policy admin_assets_path default_bucket_hmac_secret account_cache_ttl_seconds
     account_validation statsd_backend statsd_prefix metrics_matchdict_fields newrelic_env sentry_env
-    sentry_breadcrumbs_min_level sentry_events_min_level profiler_dir logging_renderer
+    sentry_breadcrumbs_min_level sentry_events_min_level profiler_dir
 """)
 """Names of Kinto's that change nothing, or belong to what is not included: neither refused nor spoken of."""
 
@@ -52,7 +55,7 @@ NOT_YET: Final = _names("""
 """)
 """Names of what is still to come: whoever sets one is told that nothing happens."""
 
-KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET | {"event_listeners"}
+KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET
 
 FOREIGN: Final = tuple(
     _names("""

@@ -125,6 +125,18 @@ def words(raw: str) -> tuple[str, ...]:
     return _split(raw, r"\s+")
 
 
+ACTIONS = ("create", "update", "delete", "read")
+
+
+def actions(raw: str) -> tuple[str, ...]:
+    """Return the names of actions, of which listeners are told; all that write if the setting is empty."""
+    named = words(raw)
+    for each in named:
+        if each not in ACTIONS:
+            raise ValueError(f"'{each}' is none of {', '.join(ACTIONS)}")
+    return named or ACTIONS[:3]
+
+
 def principals(raw: str) -> frozenset[str]:
     """Return the principals between white space or commas (Kinto's documents show these, its code takes those).
 

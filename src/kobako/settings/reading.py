@@ -7,12 +7,12 @@ Source: HTTP API, section 16; objects, 24 and 26.4.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kobako.settings import dotted, names, parsing, sources
-from kobako.settings.fields import BASICAUTH, Policy, Settings
+from kobako.settings import configfile, dotted, names, parsing, sources
+from kobako.settings.fields import BASICAUTH, EventListener, Policy, Settings
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_section
 from kobako.settings.sources import Entry
 
@@ -35,7 +35,7 @@ def read_settings(
     in_file = sources.from_file(options)
     in_environment = sources.from_environment(
         environ,
-        [*names.FIXED, "includes", *in_file],
+        [*names.FIXED, "includes", *in_file, *_of_listeners(in_file, environ)],
         lambda name: names.member(name) is not None and names.exists(name, resources),
     )
     entries = in_file | in_environment
@@ -43,12 +43,15 @@ def read_settings(
     is_modern = ini is not None and not any(option.startswith("cliquet.") for option in options)
     values = _fixed(entries) | _families(entries)
     values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
+    values |= {"event_listeners": tuple(_listeners(entries))}
     warnings = [
         *_unknown(in_file.values(), resources),
         *_misspelt(environ, resources),
         *_without_effect(entries),
     ]
-    return Settings(**values, warnings=tuple(warnings))
+    eos_text = parsing.text(entries["eos"].raw) if "eos" in entries else None
+    config = configfile.describe(ini) if ini else None
+    return Settings(**values, warnings=tuple(warnings), eos_text=eos_text, config=config)
 
 
 def _options(ini: Path | None, http_port: int) -> dict[str, str]:
@@ -82,7 +85,7 @@ def _fixed(entries: Entries) -> dict[str, Any]:
         row.attribute: _convert(entries[name], row.parse)
         for name, row in names.FIXED.items()
         if name in entries
-        and name != "multiauth.policies"
+        and name not in names.NAMING
         and (row.may_be_none or parsing.native(entries[name].raw) is not None)
     }
 
@@ -102,9 +105,8 @@ def _families(entries: Entries) -> dict[str, Any]:
 
 
 def _refuse_plugins(entries: Entries) -> None:
-    for name in ("includes", "event_listeners"):
-        if name in entries and (plugins := parsing.words(entries[name].raw)):
-            raise SettingsError(f"Setting '{entries[name].label}' has '{plugins[0]}', which is not offered yet.")
+    if "includes" in entries and (plugins := parsing.words(entries["includes"].raw)):
+        raise SettingsError(f"Setting '{entries['includes'].label}' has '{plugins[0]}', which is not offered yet.")
 
 
 def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
@@ -153,6 +155,36 @@ def _policy(name: str, entries: Entries, listed: Entry) -> Policy:
     options = {key.removeprefix(start): entry.raw for key, entry in entries.items() if key.startswith(start)}
     use = entries.get(f"{start}use", Entry(name, name, 0, listed.label))
     return Policy(name, _convert(use, lambda raw: dotted.resolve("policy", raw)), options)
+
+
+def _of_listeners(in_file: Entries, environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the settings about each listener, whose own names file or environment list."""
+    listed = in_file | sources.from_environment(environ, ["event_listeners"], lambda name: False)
+    found = parsing.words(listed["event_listeners"].raw) if "event_listeners" in listed else ()
+    return [f"event_listeners.{name}.{about}" for name in found for about in ("use", "actions", "resources")]
+
+
+def _listeners(entries: Entries) -> Iterator[EventListener]:
+    if "event_listeners" in entries:
+        listed = entries["event_listeners"]
+        for name in parsing.words(listed.raw):
+            yield _listener(name, entries, listed)
+
+
+def _listener(name: str, entries: Entries, listed: Entry) -> EventListener:
+    """Return what is said about a listener; one of which nothing is said is named by its module (objects, 27.3)."""
+    start = f"event_listeners.{name}."
+    about = {key.removeprefix(start): entry for key, entry in entries.items() if key.startswith(start)}
+    use = about.pop("use", Entry(name, name, 0, listed.label))
+    actions = about.pop("actions", Entry("actions", "", 0, ""))
+    resources = about.pop("resources", Entry("resources", "", 0, ""))
+    return EventListener(
+        name,
+        _convert(use, lambda raw: dotted.listener(parsing.text(raw) or name)),
+        _convert(actions, parsing.actions),
+        _convert(resources, parsing.words),
+        {key: entry.raw for key, entry in about.items()},
+    )
 
 
 def _unknown(entries: Collection[Entry], resources: Collection[str]) -> list[str]:

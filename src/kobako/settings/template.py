@@ -6,7 +6,7 @@ Source: objects, section 26.3.
 import secrets
 from typing import Any
 
-from kobako.settings.fields import Policy, family_docs, rows
+from kobako.settings.fields import EventListener, Policy, family_docs, rows
 
 URLS = {
     ("storage", "sqlite"): "sqlite:///%(here)s/kobako.db",
@@ -108,5 +108,5 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, tuple):
-        return " ".join(each.name if isinstance(each, Policy) else str(each) for each in value)
+        return " ".join(each.name if isinstance(each, Policy | EventListener) else str(each) for each in value)
     return str(value)

@@ -40,6 +40,11 @@ async def granted(database: Database, principals: Collection[str], uris: Collect
         return await unit.permission.granted(principals, uris)
 
 
+async def held(database: Database, *principals: str) -> Set[tuple[str, str]]:
+    async with database.begin() as unit:
+        return await unit.permission.held(principals)
+
+
 async def shared(database: Database, principals: Collection[str], parent: str, *names: str) -> Set[str]:
     async with database.begin() as unit:
         return await unit.permission.shared(principals, parent, names)
@@ -235,6 +240,28 @@ class SharedContract(WithClock):
         assert found == {segment}
 
 
+class HeldContract(WithClock):
+    """What principals have anywhere."""
+
+    async def test_what_principals_hold_is_found_on_every_object(self, database: Database) -> None:
+        await replace(database, BUCKET, {"read": [ALICE, BOB], "write": [BOB]})
+        await replace(database, RECORD, {"write": [ALICE, GROUP]})
+        await replace(database, GROUP, {"read": [CAROL]})
+
+        assert await held(database, ALICE) == {(BUCKET, "read"), (RECORD, "write")}
+        assert await held(database, BOB, GROUP) == {(BUCKET, "read"), (BUCKET, "write"), (RECORD, "write")}
+        assert await held(database, EVERYONE) == set()
+        assert await held(database) == set()
+
+    async def test_what_is_forgotten_is_held_no_more(self, database: Database) -> None:
+        await replace(database, BUCKET, {"read": [ALICE]})
+        await replace(database, RECORD, {"write": [ALICE]})
+
+        await forget(database, COLLECTION)
+
+        assert await held(database, ALICE) == {(BUCKET, "read")}
+
+
 class ForgettingContract(WithClock):
     """What goes with an object."""
 
@@ -325,5 +352,5 @@ class ForgettingContract(WithClock):
             assert await acl(database, f"/buckets/{name}/collections/c") == {"write": [ALICE]}
 
 
-class PermissionContract(MembershipContract, AclContract, SharedContract, ForgettingContract):
+class PermissionContract(MembershipContract, AclContract, SharedContract, HeldContract, ForgettingContract):
     """What every permission backend does. A backend joins by giving the `database` fixture."""

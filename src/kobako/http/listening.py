@@ -1,0 +1,68 @@
+"""Listeners that the settings name, made when the app is.
+
+`event_listeners.<name>.use` is the dotted name of a factory, or of a module with a factory called `listener`. It is
+called with the listener's own options, texts as they stand in the settings, and returns what is run; or a `Listener`,
+where that is to be run after the commit.
+
+Source: HTTP API, 14.5; objects, 27.3.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from kobako.model.listeners import Listener
+from kobako.settings import EventListener, SettingsError
+
+Factory = Callable[[Mapping[str, str]], Any]
+
+
+def named(described: EventListener) -> Listener:
+    """Return the listener that the settings describe. Raises SettingsError for a name that leads to none."""
+    setting = "event_listeners" if described.use == described.name else f"event_listeners.{described.name}.use"
+    made = _factory(setting, described.use)(described.options)
+    listener = made if isinstance(made, Listener) else Listener(made)
+    if not callable(listener.run):
+        raise _refused(setting, described.use, f"returned {listener.run!r}, which is no listener")
+    return msgspec.structs.replace(
+        listener, actions=described.actions, resources=described.resources, name=described.name
+    )
+
+
+def _factory(setting: str, name: str) -> Factory:
+    found = _imported(setting, name)
+    if isinstance(found, ModuleType):
+        found = getattr(found, "listener", None)
+        if not callable(found):
+            raise _refused(setting, name, "is a module without a function 'listener'")
+    if not callable(found):
+        raise _refused(setting, name, "cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def _imported(setting: str, name: str) -> Any:
+    """Return the module of this name, or what the module before the last dot has under the name after it."""
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        module, _, attribute = name.rpartition(".")
+        if not isinstance(error, ModuleNotFoundError) or error.name not in _prefixes(name):
+            # Found, and broken: which is another story than a name that does not exist.
+            raise _refused(setting, name, f"cannot be imported: {error}") from error
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise _refused(setting, name, "does not exist") from error
+
+
+def _prefixes(name: str) -> set[str]:
+    """Return the names of the packages that a name goes through, and itself."""
+    parts = name.split(".")
+    return {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+
+
+def _refused(setting: str, name: str, problem: str) -> SettingsError:
+    return SettingsError(f"Setting '{setting}' is '{name}', which {problem}.")

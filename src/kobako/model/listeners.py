@@ -1,0 +1,100 @@
+"""Listeners: who is told of which events, and when.
+
+Before the commit a listener runs in the transaction: what it writes is part of it, and an exception undoes
+everything and becomes the answer. After the commit it is too late for both: failures are logged, and that is all.
+
+Source: HTTP API, 14; objects, 20 and 27.3.
+"""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Any, Final, get_args
+
+import msgspec
+
+from kobako.model.events import Action, ObjectsChanged, ObjectsRead
+from kobako.model.transaction import Transaction
+
+MAX_ROUNDS: Final = 10
+"""How often listeners may be told of what listeners wrote (section 14.4)."""
+
+ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+WRITES: Final[tuple[Action, ...]] = ("create", "update", "delete")
+
+Run = Callable[[Transaction, Any], Awaitable[None] | None]
+"""(transaction, ObjectsChanged or ObjectsRead) -> nothing. A plain function holds up every other request meanwhile."""
+
+_log = logging.getLogger("kobako.listeners")
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """Who is told: of these actions, on these kinds of objects (none named: all), before or after the commit.
+
+    Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored.
+    """
+
+    run: Run
+    actions: Collection[Action] = WRITES
+    resources: Collection[str] = ()
+    after_commit: bool = False
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for each in (self.actions, self.resources):
+            if isinstance(each, str):
+                raise TypeError(f"{each!r} is one text: a listener takes a collection of names")
+        if unknown := set(self.actions).difference(ACTIONS):
+            raise ValueError(f"{unknown} are no actions of a listener: there are {', '.join(ACTIONS)}")
+
+    def hears(self, action: Action, resource: str) -> bool:
+        """Tell whether the listener wants to know of this action on this kind of object."""
+        return action in self.actions and (not self.resources or resource in self.resources)
+
+    async def tell(self, tx: Transaction, event: ObjectsChanged | ObjectsRead) -> None:
+        """Run the listener, if the event is for it."""
+        if self.hears(event.action, event.place.resource):
+            waiting = self.run(tx, event)
+            if inspect.isawaitable(waiting):
+                await waiting
+
+    def __str__(self) -> str:
+        return self.name or getattr(self.run, "__qualname__", repr(self.run))
+
+
+class Listeners:
+    """The listeners of one app, each told in their order."""
+
+    def __init__(self, listeners: Iterable[Listener]):
+        self._all = tuple(listeners)
+
+    def hear(self, action: Action, resource: str) -> bool:
+        """Tell whether anybody wants to know of this action on this kind of object."""
+        return any(each.hears(action, resource) for each in self._all)
+
+    async def before_commit(self, tx: Transaction) -> None:
+        """Tell of what happened while it can still be refused; then of what listeners changed, and so on."""
+        for _ in range(MAX_ROUNDS):
+            events = tx.events.take()
+            if not events:
+                return
+            for event in events:
+                for listener in self._all:
+                    if not listener.after_commit:
+                        await listener.tell(tx, event)
+        raise RuntimeError(f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds")
+
+    async def after_commit(self, tx: Transaction) -> None:
+        """Tell of everything once more, to those who want to hear of what was committed."""
+        for event in tx.events.told:
+            for listener in self._all:
+                if listener.after_commit:
+                    await _notify(listener, tx, event)
+
+
+async def _notify(listener: Listener, tx: Transaction, event: ObjectsChanged | ObjectsRead) -> None:
+    try:
+        await listener.tell(tx, event)
+    except Exception:
+        # Too late to refuse: what is committed stays.
+        _log.exception("Unable to notify %s of %s", listener, event.uri)
