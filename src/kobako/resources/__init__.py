@@ -1,8 +1,15 @@
 """The kinds of objects of the stock server, written with the toolkit."""
 
+from kobako import Resource, Settings
 from kobako.resources.buckets import BUCKET
 from kobako.resources.collections import COLLECTION
 from kobako.resources.groups import GROUP
 from kobako.resources.records import RECORD
+from kobako.resources.schemas import with_schemas
 
 RESOURCES = (BUCKET, GROUP, COLLECTION, RECORD)
+
+
+def chosen(settings: Settings) -> tuple[Resource, ...]:
+    """Return the resources that a server with these settings has."""
+    return with_schemas(RESOURCES) if settings.experimental_collection_schema_validation else RESOURCES

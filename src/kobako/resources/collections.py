@@ -3,11 +3,13 @@
 from typing import Any, Final
 
 from kobako import NAME, JsonObject, Resource, invalid
+from kobako.resources import schemas
 from kobako.resources.buckets import BUCKET
 
 
 def validated(data: JsonObject, path: str) -> JsonObject:
     """Return the data of a collection, its `cache_expires` as an integer. Raises InvalidParameters."""
+    schemas.check_schemas(data, path, schemas.OF_COLLECTION)
     if data.get("cache_expires") is None:
         return {name: value for name, value in data.items() if name != "cache_expires"}
     return {**data, "cache_expires": _seconds(data["cache_expires"], f"{path}cache_expires")}
@@ -32,4 +34,9 @@ COLLECTION: Final = Resource(
     permissions=("read", "write", "record:create"),
     ids=NAME,
     validate=validated,
+    data_schema={
+        "properties": {
+            "cache_expires": {"type": "integer", "minimum": 0, "description": "Seconds anonymous readers may keep it."}
+        }
+    },
 )

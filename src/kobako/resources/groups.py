@@ -51,5 +51,6 @@ GROUP: Final = Resource(
     parent=BUCKET,
     ids=NAME,
     validate=validated,
+    data_schema={"properties": {"members": {"type": "array", "items": {"type": "string", "minLength": 1}}}},
     react=update_members,
 )
