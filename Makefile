@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?=
+REQUESTS ?= 10000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,12 @@ DEPENDENCIES := pyproject.toml constraints.txt
 export TMPDIR := $(CURDIR)/.cache/tmp
 $(shell mkdir -p .cache/tmp)
 
-.PHONY: help serve check test lint fmt
+# pip asks for the version of rustc, and a rustup that was never used would make its folder for that.
+ifeq ($(wildcard $(HOME)/.rustup),)
+export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
+endif
+
+.PHONY: help serve check test fuzz lint fmt
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -23,6 +29,7 @@ help:
 	@echo "make serve   start the server on http://127.0.0.1:8888/v1/, with its data in this folder"
 	@echo "make check   format, lint, types and the quick tests: before each commit, about a minute"
 	@echo "make test    all of that, and the tests with real servers and clients"
+	@echo "make fuzz    10,000 odd requests to a real server: before each release; REQUESTS=, SEED= choose others"
 	@echo "make fmt     put the code into its format, and mend what the linter can"
 
 serve: $(VENV)/.runtime
@@ -33,6 +40,10 @@ check: lint
 
 test: lint
 	$(PYTEST)
+
+# The history of each run, and the seed that repeats it, stay in .cache/fuzz.
+fuzz: $(VENV)/.development
+	$(BIN)/python -m tests.fuzz.runs --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .

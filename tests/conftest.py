@@ -31,3 +31,11 @@ async def client(settings: Settings) -> AsyncIterator[Client]:
     """A client with a user, of an empty server."""
     async with Client(App(settings, RESOURCES)) as client:
         yield client
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests record: how much was tried."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, value in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")

@@ -40,7 +40,7 @@ def layer(module: str) -> str:
         return "contracts"
     if head in ADAPTERS:
         return "adapters"
-    if head in ("server", "cli", "__main__", "serving", "stock"):
+    if head in ("server", "cli", "__main__", "serving", "stock", "logs"):
         return "server"
     return head or "toolkit"
 

@@ -5,14 +5,16 @@ What a server of one's own is made of: an `App` gets `Settings` and descriptions
 """
 
 from kobako.app import App
-from kobako.model.events import Change, ObjectsChanged
-from kobako.model.resource import Resource, Target
+from kobako.model.events import Change, ObjectsChanged, ObjectsRead
+from kobako.model.listeners import Listener
+from kobako.model.resource import Prepare, Resource, Target
 from kobako.model.transaction import Transaction
 from kobako.permission.base import AUTHENTICATED, EVERYONE
 from kobako.protocol.errors import ApiError, InvalidParameters, Problem, invalid
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
-from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.jsontext import JsonObject, encode
 from kobako.settings import Settings, SettingsError, read_settings
+from kobako.storage.base import Stored
 
 __all__ = [
     "AUTHENTICATED",
@@ -26,13 +28,18 @@ __all__ = [
     "IdGenerator",
     "InvalidParameters",
     "JsonObject",
+    "Listener",
     "ObjectsChanged",
+    "ObjectsRead",
+    "Prepare",
     "Problem",
     "Resource",
     "Settings",
     "SettingsError",
+    "Stored",
     "Target",
     "Transaction",
+    "encode",
     "invalid",
     "read_settings",
 ]

@@ -5,7 +5,7 @@ name of the backend, so a driver is needed only where it is used.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -14,12 +14,14 @@ import msgspec
 
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database
-from kobako.http import asgi, endpoints, lists, utilities
+from kobako.http import asgi, end_of_service, endpoints, listening, lists, openapi, permissions, utilities
+from kobako.http import openapi_utilities as described
 from kobako.http.authentication import basic
 from kobako.http.pipeline import answer
 from kobako.http.routing import SAFE, Routes, route
-from kobako.http.site import Authenticator, Listener, Route, Run, Site
+from kobako.http.site import Authenticator, Route, Run, Site
 from kobako.model.inheritance import Action
+from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources
 from kobako.model.transaction import Backends
 from kobako.protocol import ids, jsontext
@@ -50,8 +52,8 @@ class App:
         settings: Settings,
         resources: Iterable[Resource],
         *,
-        before_commit: Sequence[Listener] = (),
-        after_commit: Sequence[Listener] = (),
+        listeners: Iterable[Listener] = (),
+        capabilities: Mapping[str, Mapping[str, Any]] = {},
         clock: Clock = milliseconds,
     ):
         known = [_configured(each, settings) for each in resources]
@@ -63,15 +65,15 @@ class App:
             backends=Backends(self._database, self._cache, Resources(known), _settings_grants(settings, known), clock),
             routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known)),
             authenticators=[_authenticator(each, settings) for each in settings.policies],
-            before_commit=before_commit,
-            after_commit=after_commit,
-            capabilities={"basicauth": BASICAUTH} if settings.policies else {},
+            listeners=Listeners([*listeners, *map(listening.named, settings.event_listeners)]),
+            capabilities={**_capabilities(settings), **capabilities},
             heartbeats={
                 "storage": self._database.check,
                 "permission": self._database.check,
                 "cache": self._cache.check,
             },
             version_file=_version_file(settings),
+            end=end_of_service.planned(settings),
         )
 
     async def answer(self, request: Request) -> Response:
@@ -140,6 +142,14 @@ def sqlite_path(name: str, url: str) -> Path:
     return Path(path)
 
 
+def _capabilities(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """Return what the hello view says that this server can do, beyond every server (objects, 28)."""
+    found: dict[str, Mapping[str, Any]] = {"basicauth": BASICAUTH} if settings.policies else {}
+    if settings.experimental_permissions_endpoint:
+        found["permissions_endpoint"] = permissions.CAPABILITY
+    return found
+
+
 def _version_file(settings: Settings) -> Any:
     """Return what the version file says, None if there is none that is JSON."""
     try:
@@ -169,11 +179,17 @@ def _is_enabled(settings: Settings, endpoint: str, resource: str, method: str) -
 
 def _routes(settings: Settings, resources: Iterable[Resource]) -> Iterable[Route]:
     readers: dict[str, Run] = {"GET": utilities.hello, "HEAD": utilities.hello}
-    yield route("hello", "/", readers)
-    yield route("heartbeat", "/__heartbeat__", readers, offline=utilities.heartbeat)
-    yield route("lbheartbeat", "/__lbheartbeat__", readers, offline=utilities.lbheartbeat)
-    yield route("version", "/__version__", readers, offline=utilities.version)
-    yield route("batch", "/batch", {"POST": utilities.hello}, kind="batch")
+    yield route("hello", "/", readers, describes=described.HELLO)
+    yield route("heartbeat", "/__heartbeat__", readers, offline=utilities.heartbeat, describes=described.HEARTBEAT)
+    yield route("lbheartbeat", "/__lbheartbeat__", readers, offline=utilities.lbheartbeat, describes=described.ALIVE)
+    yield route("version", "/__version__", readers, offline=utilities.version, describes=described.VERSION)
+    yield route("api", "/__api__", readers, offline=openapi.endpoint(), describes=described.API)
+    yield route("contribute", "/contribute.json", readers, offline=utilities.contribute, describes=described.CONTRIBUTE)
+    yield route("batch", "/batch", {"POST": utilities.hello}, kind="batch", describes=described.BATCH)
+    if settings.experimental_permissions_endpoint:
+        resource = permissions.PERMISSIONS
+        operations, describes = permissions.OPERATIONS, described.PERMISSIONS
+        yield route("permissions", resource.path, operations, kind="list", resource=resource, describes=describes)
     for each in resources:
         plural = {method: run for method, run in lists.OPERATIONS.items() if method in each.list_methods}
         single = {method: run for method, run in endpoints.OPERATIONS.items() if method in each.object_methods}
@@ -189,7 +205,7 @@ def _settings_grants(settings: Settings, resources: Iterable[Resource]) -> Any:
     """Return the function that tells what the settings let some principals do to a kind of object."""
     table: Mapping[str, list[tuple[Action, frozenset[str]]]] = {
         each.name: [(action, allowed) for action in ACTIONS if (allowed := settings.principals(each.name, action))]
-        for each in resources
+        for each in (*resources, permissions.PERMISSIONS)
     }
 
     def granted(resource: str, principals: frozenset[str]) -> Set[Action]:

@@ -90,6 +90,7 @@ def init(ini: Path | None, level: int | None, backend: str, cache_backend: str |
 def start(ini: Path | None, level: int | None, host: str | None, port: int, workers: int) -> None:
     """Serve. Without a configuration, from a file kobako.db in the current folder."""
     from kobako import stock
+    from kobako.server import configure_logging
     from kobako.settings import read_address
 
     level = _configure_logging(level)
@@ -97,6 +98,7 @@ def start(ini: Path | None, level: int | None, host: str | None, port: int, work
     with _told():
         configured_host, configured_port = read_address(ini, port)
         settings = stock.load(ini, os.environ, port)
+        configure_logging(level, settings)
         stock.check_workers(settings, workers)
         for sentence in (*settings.warnings, *stock.advice(settings)):
             _log.warning("%s", sentence)
@@ -104,6 +106,7 @@ def start(ini: Path | None, level: int | None, host: str | None, port: int, work
             _log.warning("Listening on port %d, as %s says: it does not use %%(http_port)s.", configured_port, ini)
         listener = _listen(host or configured_host, configured_port)
         asyncio.run(_prepare(settings))
+    _log.info("Running %s %s.", settings.project_name, settings.project_version)
     if level <= logging.INFO:
         _greet(settings, ini, listener)
     from kobako.serving import serve
@@ -148,10 +151,10 @@ def main() -> None:
 
 
 def _configure_logging(level: int | None) -> int:
-    from kobako.server import configure_logging
+    from kobako import logs
 
     level = level or logging.INFO
-    configure_logging(level)
+    logs.configure(level)
     return level
 
 

@@ -5,29 +5,28 @@
 
 import logging
 import os
-import sys
 
-from kobako import stock
+from kobako import logs, resources, stock
 from kobako.app import App
-from kobako.resources import RESOURCES
+from kobako.resources import schemas
 from kobako.settings import Settings
 
 
 def create_app() -> App:
     """Return the server that the environment and the configuration it names describe. Raises SettingsError."""
-    configure_logging(logging.INFO)
-    return stock_app(stock.load(stock.find_ini(os.environ), os.environ))
+    logs.configure(logging.INFO)
+    settings = stock.load(stock.find_ini(os.environ), os.environ)
+    configure_logging(logging.INFO, settings)
+    return stock_app(settings)
 
 
 def stock_app(settings: Settings) -> App:
     """Return the server that these settings describe."""
-    return App(settings, RESOURCES)
+    judges = settings.experimental_collection_schema_validation
+    capabilities = {"schema": schemas.CAPABILITY} if judges else {}
+    return App(settings, resources.chosen(settings), capabilities=capabilities)
 
 
-def configure_logging(level: int) -> None:
-    """Log lines of this level and above to standard error, as `INFO   message`. Source: objects, section 26.1."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)-5s  %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # The event loop's own chatter helps nobody, whatever the level.
-    logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))
+def configure_logging(level: int, settings: Settings) -> None:
+    """Log entries of this level and above, rendered as the settings say."""
+    logs.configure(level, settings.logging_renderer, settings.project_name)

@@ -86,7 +86,7 @@ def _worker_app(settings: Settings, master: int, log_level: int) -> Callable[...
     """Return the app, in a worker. The settings are the master's, so that all workers have the same."""
     _block_signals()
     end_with(master)
-    configure_logging(log_level)
+    configure_logging(log_level, settings)
     app = stock_app(settings)
 
     def served(scope: MutableMapping[str, Any], receive: Any, send: Send) -> Awaitable[None]:

@@ -320,3 +320,15 @@ async def test_memberships_are_those_of_the_beginning_of_the_batch(client: Clien
     assert (await other.get(R)).status == 200
     assert statuses(await other.batch({"path": R}, leave, {"path": R})) == [200, 200, 200]
     assert (await other.get(R)).status == 403
+
+
+async def test_memberships_are_those_of_the_beginning_also_for_the_user_of_a_later_part(client: Client) -> None:
+    await create(client, B, C, R, G)
+    other = client.as_user("ann")
+    await share(client, R, "read", G)
+
+    join = {"method": "PATCH", "path": G, "body": {"data": {"members": [await principal_of(other)]}}}
+    hers = {"path": R, "headers": {"Authorization": other.headers["authorization"]}}
+
+    assert statuses(await client.batch(join, hers)) == [200, 403]
+    assert (await other.get(R)).status == 200

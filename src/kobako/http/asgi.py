@@ -8,11 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from kobako.http import cors
 from kobako.http.pipeline import answer
-from kobako.http.responses import error_response
 from kobako.http.site import Site
-from kobako.protocol.errors import ApiError, HeadersTooLarge, RequestTooLarge, UrlTooLong
+from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, RequestTooLarge, UrlTooLong
 from kobako.protocol.messages import Request, Response
 
 Scope = MutableMapping[str, Any]
@@ -34,11 +32,9 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body(headers, receive, site.settings.max_body_size_bytes)
     except ApiError as error:
         request = _request(site, scope, headers, b"")
-        response = cors.dressed(site, request, None, error_response(site, request, error))
+        response = await answer(site, request, error)
         response.headers["Connection"] = "close"
     else:
-        if body is None:
-            return
         request = _request(site, scope, headers, body)
         response = await answer(site, request)
     await _send(request, response, send)
@@ -88,8 +84,8 @@ def _without_default_port(scheme: str, host: str) -> str:
     return host.removesuffix(":443" if scheme == "https" else ":80")
 
 
-async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes | None:
-    """Return the body, None when the client has gone. Raises RequestTooLarge, without reading all of it."""
+async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
+    """Return the body. Raises RequestTooLarge, without reading all of it; BadRequest for one that breaks off."""
     too_large = RequestTooLarge(f"The body is larger than the limit of {limit} bytes.")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > limit:
@@ -98,7 +94,8 @@ async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes 
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return None
+            # The client has gone, or has sent what is no chunk: then it waits, and without an answer gets a 500.
+            raise BadRequest("The body cannot be read to its end.")
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:

@@ -18,11 +18,19 @@ from kobako.protocol.messages import Request
 
 async def identify(site: Site, request: Request, tx: Transaction) -> Caller:
     """Return who calls, with every principal they have."""
+    identity = await authenticate(site, request)
+    if identity is None:
+        return ANONYMOUS
+    groups = await tx.groups_of(identity.user)
+    return authenticated(identity.user, groups | identity.principals)
+
+
+async def authenticate(site: Site, request: Request) -> Identity | None:
+    """Return what the first authenticator finds that recognizes the request, None if none does."""
     for each in site.authenticators:
         if identity := await each.authenticate(request):
-            groups = await tx.groups_of(identity.user)
-            return authenticated(identity.user, groups | identity.principals)
-    return ANONYMOUS
+            return identity
+    return None
 
 
 def basic(name: str, secret: str, realm: str = "Realm") -> Authenticator:

@@ -9,7 +9,7 @@ Source: HTTP API, sections 5, 8 and 10.
 from collections.abc import Mapping
 from typing import Final
 
-from kobako.http import checks, inputs
+from kobako.http import checks, inputs, reads
 from kobako.http.inputs import Inputs
 from kobako.http.responses import cache_headers, data_response, not_modified, object_response
 from kobako.http.site import Call, Run
@@ -37,7 +37,9 @@ async def get_object(call: Call) -> Response:
     if given.preconditions.unchanged(stored.last_modified):
         return not_modified(stored.last_modified)
     checks.require_version(given, stored, rights)
-    if fields := query.read_fields(given.params):
+    fields = query.read_fields(given.params)
+    await reads.record(call, [stored], fields=fields)
+    if fields:
         response = data_response(project(stored.data(), fields), stored.last_modified)
     else:
         response = object_response(stored, await call.tx.permission.acl(call.target.uri) if rights.shows_acl else {})

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from kobako.http import checks, inputs
+from kobako.http import checks, inputs, reads
 from kobako.http.inputs import Inputs
 from kobako.http.responses import cache_headers, json_response, list_response, not_modified, object_response
 from kobako.http.site import Call, Run
@@ -50,9 +50,11 @@ async def get_list(call: Call) -> Response:
         total = str(await objects.count(tx, target, wanted, ids))
         response = json_response("", headers=etags.headers_for(etag))
         response.headers.update({"Total-Objects": total, "Total-Records": total})
+        await reads.record(call, (), timestamp=timestamp)
     else:
         page = await objects.page(tx, target, wanted, ids, etag)
         response = _page_response(call, given, wanted, page, etag)
+        await reads.record(call, page.objects, timestamp=timestamp, fields=wanted.fields)
     response.headers.update(await cache_headers(call))
     return _with_deprecations(response, given)
 
@@ -78,9 +80,10 @@ async def post_list(call: Call) -> Response:
     given.check()
     await checks.require_version_to_write(call, given, old, rights)
     if old:
+        await reads.record(call, [old])
         return object_response(old, await tx.permission.acl(target.uri) if rights.shows_acl else {})
     acl = acls.with_owner(acls.replaced({}, given.body.permissions), checks.owner(call))
-    new = await objects.write(tx, target, data, acl, old=None, old_acl={}, by=call.caller.user)
+    new = await objects.write(tx, target, data, acl, old=None, old_acl={}, by=call.caller.user, asked=call.target)
     return object_response(new, checks.visible(call, acl), 201)
 
 
@@ -103,11 +106,13 @@ async def delete_list(call: Call) -> Response:
     nonce = str(uuid.uuid4())
     page = await objects.page(tx, target, wanted, ids, timestamp, nonce)
     tombstones = await objects.delete(tx, target, page.objects, by=call.caller.user)
+    if not tombstones:
+        await reads.record(call, (), timestamp=timestamp)
     latest = max((each.last_modified for each in tombstones), default=timestamp)
     response = list_response(tombstones, latest)
     if page.following:
         await tx.backends.cache.set(DELETION + nonce, True, call.site.settings.pagination_token_validity_seconds)
-        response.headers["Next-Page"] = _next_page(call, given, wanted, page.following)
+        response.headers["Next-Page"] = next_page(call, given, wanted, page.following)
     return _with_deprecations(response, given)
 
 
@@ -128,11 +133,11 @@ def _page_response(call: Call, given: Inputs, wanted: ListQuery, page: objects.P
     else:
         response = list_response(page.objects, etag)
     if page.following:
-        response.headers["Next-Page"] = _next_page(call, given, wanted, page.following)
+        response.headers["Next-Page"] = next_page(call, given, wanted, page.following)
     return response
 
 
-def _next_page(call: Call, given: Inputs, wanted: ListQuery, token: Token) -> str:
+def next_page(call: Call, given: Inputs, wanted: ListQuery, token: Token) -> str:
     """Return the URL of the next page: the same parameters, the size of a page, and where to go on."""
     following = {
         **given.params,

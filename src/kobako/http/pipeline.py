@@ -3,14 +3,13 @@
 Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
 
 import msgspec
 
-from kobako.http import cors, inputs, routing
+from kobako.http import cors, end_of_service, idempotency, inputs, log, routing
 from kobako.http.authentication import identify
+from kobako.http.log import Summary
 from kobako.http.responses import error_response, json_response
 from kobako.http.routing import Redirect, Step
 from kobako.http.site import Call, Site
@@ -18,26 +17,25 @@ from kobako.model.transaction import Transaction
 from kobako.protocol import batch
 from kobako.protocol.errors import ApiError, Conflict, InvalidParameters, UnknownUrl
 from kobako.protocol.messages import Request, Response
-from kobako.storage.base import Place
-
-MAX_ROUNDS: Final = 10
-"""How often listeners may be told of what listeners wrote (section 14.4)."""
-
-_log = logging.getLogger("kobako.listeners")
+from kobako.storage.base import DuplicateTimestamp, Place
 
 
 class PartFailed(Exception):
-    """A part of a batch was answered with a status of 500 or more: its answer is that of the whole batch."""
+    """A part of a batch was answered in a way that undoes all parts: its answer is that of the whole batch."""
 
     def __init__(self, response: Response):
         super().__init__(f"a part was answered with {response.status}")
         self.response = response
 
 
-async def answer(site: Site, request: Request) -> Response:
-    """Serve one HTTP request, as it came from the network."""
+async def answer(site: Site, request: Request, refused: ApiError | None = None) -> Response:
+    """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it."""
+    summary = log.begin(request)
     known = None
     try:
+        end_of_service.require_service(site)
+        if refused:
+            raise refused
         step = routing.find(site, request)
         if isinstance(step, Redirect):
             response = routing.redirection(site, request, step)
@@ -45,68 +43,98 @@ async def answer(site: Site, request: Request) -> Response:
             known = step.route
             routing.require_method(step)
             asks = request.method == "OPTIONS"
-            response = cors.preflight(site, known, request) if asks else await _transact(site, step)
+            response = cors.preflight(site, known, request) if asks else await _transact(site, step, summary)
     except PartFailed as failed:
         response = failed.response
     except Exception as error:
         response = error_response(site, request, error)
-    return cors.dressed(site, request, known, response)
+    response = cors.dressed(site, request, known, response)
+    end_of_service.announce(site, request, response)
+    if summary:
+        log.end(summary, request, response)
+    return response
 
 
-async def handle(site: Site, step: Step, tx: Transaction) -> Response:
+async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | None = None) -> Response:
     """Serve one request, whole or a part of a batch, in a transaction."""
     if step.route.offline:
         return await step.route.offline(site, step.request)
     caller = await identify(site, step.request, tx)
+    if summary and caller.user:
+        summary.user = caller.user
     return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))
 
 
-async def _transact(site: Site, step: Step) -> Response:
+async def _transact(site: Site, step: Step, summary: Summary | None) -> Response:
     """Serve a request in a transaction of its own; answer once it is committed, and only then tell of it."""
     if step.route.resource is None and (refused := cors.problem(site, step.request)):
         # Where there is a resource, this is told with what else is wrong, after access (section 2.5).
         raise InvalidParameters([refused])
     if step.route.offline:
         return await step.route.offline(site, step.request)
-    parts = _parts(site, step) if step.route.kind == "batch" else None
-    async with site.backends.begin(_lists_written([step] if parts is None else parts)) as tx:
-        response = await (handle(site, step, tx) if parts is None else _handle_all(site, parts, tx))
-        await _before_commit(site, tx)
-    await _after_commit(site, tx)
+    plan = _plan(site, step) if step.route.kind == "batch" else None
+    lists = _lists_written([step] if plan is None else plan.parts)
+    if step.request.method not in routing.SAFE and idempotency.HEADER in step.request.headers:
+        return await _transact_once(site, step, plan, lists, summary)
+    async with site.backends.begin(lists) as tx:
+        response = await (handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary))
+        await site.listeners.before_commit(tx)
+    await site.listeners.after_commit(tx)
     return response
 
 
-async def _before_commit(site: Site, tx: Transaction) -> None:
-    """Tell of the changes while they can still be refused; then of what listeners changed, and so on."""
-    for _ in range(MAX_ROUNDS):
-        events = tx.events.take()
-        if not events:
-            return
-        for event in events:
-            for listener in site.before_commit:
-                await listener(tx, event)
-    raise RuntimeError(f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds")
+async def _transact_once(
+    site: Site, step: Step, plan: "Plan | None", lists: Collection[Place], summary: Summary | None
+) -> Response:
+    """Serve a request with an Idempotency-Key: only the first time, or else give its first answer again."""
+    attempt = await idempotency.attempt(site, step.request)
+    if summary:
+        summary.user = attempt.user
+    async with site.backends.begin({*lists, attempt.today, attempt.yesterday}) as tx:
+        if (known := await idempotency.recall(tx, attempt)) is not None:
+            return known
+        try:
+            async with tx.part():
+                response = await (
+                    handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary)
+                )
+                await site.listeners.before_commit(tx)
+        except (ApiError, PartFailed) as error:
+            refusal = _final(site, step.request, error)
+            if refusal is None:
+                raise
+            response = refusal
+            tx.events.told.clear()
+        await idempotency.remember(tx, attempt, response)
+    await site.listeners.after_commit(tx)
+    return response
 
 
-async def _after_commit(site: Site, tx: Transaction) -> None:
-    for event in tx.events.told:
-        for listener in site.after_commit:
-            try:
-                await listener(tx, event)
-            except Exception:
-                # Too late to refuse: what is committed stays.
-                _log.exception("Unable to notify %s of %s", listener, event.uri)
+def _final(site: Site, request: Request, error: ApiError | PartFailed) -> Response | None:
+    """Return the answer for what a client did wrong, kept like any other; None for what it may try again."""
+    if isinstance(error, ApiError) and (error.status >= 500 or isinstance(error, Conflict)):
+        return None
+    response = error.response if isinstance(error, PartFailed) else error_response(site, request, error)
+    return None if response.status >= 500 or response.status == Conflict.status else response
 
 
 Planned = tuple[Request, Step | ApiError]
 """A part of a batch: its route is known, or it is known to have none."""
 
 
-def _parts(site: Site, step: Step) -> Sequence[Planned]:
+class Plan(msgspec.Struct, frozen=True):
+    """A batch whose parts have their routes; `is_atomic` if no part is to be kept without all others."""
+
+    parts: Sequence[Planned]
+    is_atomic: bool
+
+
+def _plan(site: Site, step: Step) -> Plan:
     """Return the parts of a batch, each with its route: before any lock is taken."""
     inputs.negotiate_body(step.request, (inputs.JSON,))
-    requests = batch.read(step.request, site.routes.prefix, site.settings.batch_max_requests)
-    return [_planned(site, each) for each in requests]
+    given = batch.read(step.request, site.routes.prefix, site.settings.batch_max_requests)
+    idempotency.require_none_of_their_own(step.request, given.requests)
+    return Plan([_planned(site, each) for each in given.requests], given.is_atomic)
 
 
 def _planned(site: Site, request: Request) -> Planned:
@@ -124,25 +152,44 @@ def _planned(site: Site, request: Request) -> Planned:
         return request, error
 
 
-async def _handle_all(site: Site, parts: Iterable[Planned], tx: Transaction) -> Response:
+async def _identify_all(site: Site, plan: Plan, tx: Transaction) -> None:
+    """Read the groups of whoever a part comes from as they are before the first part (section 4.4)."""
+    callers = {request.headers.get("authorization"): request for request, _ in plan.parts}
+    # Of a single caller, the first part reads them.
+    if len(callers) > 1:
+        for request in callers.values():
+            await identify(site, request, tx)
+
+
+async def _handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary | None) -> Response:
     """Serve the parts of a batch, one after the other: each sees what those before it did.
 
     A part that fails leaves nothing behind, and the others go on; where it failed by the server, or by a conflict,
-    nothing of the whole batch is kept, and no part claims to be (section 12.4).
+    nothing of the whole batch is kept, and no part claims to be (section 12.4). Nor is it where a batch asks to be
+    atomic and a part fails in any way.
     """
     answers = []
-    for request, step in parts:
+    if summary:
+        summary.parts = len(plan.parts)
+    await _identify_all(site, plan, tx)
+    for position, (request, step) in enumerate(plan.parts):
         try:
             if isinstance(step, ApiError):
                 raise step
             async with tx.part():
-                response = await handle(site, step, tx)
-            if response.status >= 500:
+                response = await handle(site, step, tx, summary)
+            if response.status >= (400 if plan.is_atomic else 500):
                 raise PartFailed(response)
-        except ApiError as error:
-            if error.status >= 500 or isinstance(error, Conflict):
+        except (ApiError, DuplicateTimestamp) as error:
+            if plan.is_atomic:
+                told = Conflict() if isinstance(error, DuplicateTimestamp) else error
+                raise PartFailed(error_response(site, request, batch.located(told, position))) from error
+            if isinstance(error, DuplicateTimestamp) or error.status >= 500 or isinstance(error, Conflict):
                 raise
             response = error_response(site, request, error)
+        finally:
+            if summary:
+                log.part(summary, request)
         answers.append((request, response))
     return json_response(batch.answer(answers))
 

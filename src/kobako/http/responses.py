@@ -9,6 +9,7 @@ from email.utils import formatdate
 from typing import Any
 
 from kobako.databases.base import BackendUnavailable
+from kobako.http import log
 from kobako.http.site import Call, Site
 from kobako.model import objects
 from kobako.permission.base import Acl
@@ -84,7 +85,10 @@ def error_response(site: Site, request: Request, error: Exception) -> Response:
     """Return what a client is told of an exception. What is no ApiError is a defect: only the log learns of it."""
     shown = _translated(error)
     if shown.status >= 500:
-        _log.error("%s %s: %s", request.method, request.path, shown.message, exc_info=error)
+        # A backend that does not answer concerns everybody.
+        level = logging.CRITICAL if isinstance(shown, ServiceUnavailable) else logging.ERROR
+        fields = log.of_error(request, shown.errno)
+        _log.log(level, "%s", shown.message, exc_info=error, extra={"fields": fields})
     body = shown.body()
     headers = dict(shown.headers)
     if isinstance(shown, ServerError):
@@ -93,7 +97,9 @@ def error_response(site: Site, request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(site.settings.retry_after_seconds)
     if shown.status == 401 and site.authenticators:
         headers["WWW-Authenticate"] = "\n".join(each.challenge for each in site.authenticators)
-    return json_response(jsontext.encode(body), shown.status, headers)
+    response = json_response(jsontext.encode(body), shown.status, headers)
+    response.errno = shown.errno
+    return response
 
 
 def _translated(error: Exception) -> ApiError:

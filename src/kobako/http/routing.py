@@ -7,7 +7,7 @@ import re
 import string
 import time
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -57,6 +57,7 @@ def route(
     kind: Kind = "utility",
     resource: Resource | None = None,
     offline: Offline | None = None,
+    describes: Mapping[str, Mapping[str, Any]] = {},
 ) -> Route:
     """Return a route with the headers its methods expose."""
     exposes = {method: cors.exposed(kind, method) for method in methods}
@@ -68,6 +69,7 @@ def route(
         exposes=exposes,
         resource=resource,
         offline=offline,
+        describes=describes,
     )
 
 

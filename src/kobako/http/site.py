@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from kobako.model.access import Caller
-from kobako.model.events import ObjectsChanged
+from kobako.model.listeners import Listeners
 from kobako.model.resource import Resource, Target
 from kobako.model.transaction import Backends, Transaction
 from kobako.protocol.messages import Request, Response
@@ -18,7 +18,6 @@ from kobako.settings import Settings
 Kind = Literal["list", "object", "batch", "utility"]
 Run = Callable[["Call"], Awaitable[Response]]
 Offline = Callable[["Site", Request], Awaitable[Response]]
-Listener = Callable[[Transaction, ObjectsChanged], Awaitable[None]]
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -42,7 +41,8 @@ class Authenticator(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One URL template with its methods. `exposes` are the headers that a browser may read.
 
-    `offline` answers instead of the methods' functions where no backend is needed.
+    `offline` answers instead of the methods' functions where no backend is needed. `describes` are the OpenAPI
+    operations, by method in lower case, of what is no list or object: those describe themselves.
     """
 
     name: str
@@ -52,11 +52,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     exposes: Mapping[str, str]
     resource: Resource | None = None
     offline: "Offline | None" = None
+    describes: Mapping[str, Mapping[str, Any]] = {}
 
     @property
     def allowed(self) -> str:
         """The value of an Allow header."""
         return ", ".join([*self.methods, "OPTIONS"])
+
+
+class EndOfService(msgspec.Struct, frozen=True):
+    """When the service ends, in milliseconds, and the value of `Alert` before and after."""
+
+    at_ms: int
+    before: str
+    after: str
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +75,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     backends: Backends
     routes: Any
     authenticators: Sequence[Authenticator] = ()
-    before_commit: Sequence[Listener] = ()
-    after_commit: Sequence[Listener] = ()
+    listeners: Listeners
     capabilities: Mapping[str, Mapping[str, Any]] = {}
     heartbeats: Mapping[str, Callable[[], Awaitable[bool | None]]] = {}
     version_file: Any = None
+    end: EndOfService | None = None
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -5,13 +5,22 @@ Source: HTTP API, section 6.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from kobako.http.responses import expiring, json_response
 from kobako.http.site import Call, Site
 from kobako.protocol import jsontext
 from kobako.protocol.errors import ServerError
 from kobako.protocol.messages import Request, Response
+
+CONTRIBUTE: Final = {
+    "name": "Kobako",
+    "description": "Stores JSON, synchronises it and shares it: a server for the Kinto HTTP API, and a toolkit.",
+    "repository": {"url": "", "license": "Apache-2.0", "tests": ""},
+    "participate": {"home": "", "docs": "", "irc": "", "irc-contacts": []},
+    "bugs": {"list": "", "report": ""},
+    "keywords": ["JSON", "REST", "HTTP", "storage", "synchronisation", "sharing", "Python", "SQLite"],
+}
 
 
 async def hello(call: Call) -> Response:
@@ -23,7 +32,7 @@ async def hello(call: Call) -> Response:
         "http_api_version": settings.http_api_version,
         "project_docs": settings.project_docs,
         "url": f"{call.request.origin}{call.site.routes.prefix}/",
-        "config": None,
+        "config": settings.config,
         "settings": {
             "batch_max_requests": settings.batch_max_requests,
             "readonly": settings.readonly,
@@ -31,6 +40,8 @@ async def hello(call: Call) -> Response:
         },
         "capabilities": call.site.capabilities,
     }
+    if settings.eos:
+        data["eos"] = settings.eos_text or settings.eos.isoformat()
     if caller.user:
         data["user"] = {
             "id": caller.user,
@@ -60,6 +71,11 @@ async def version(site: Site, request: Request) -> Response:
     if site.version_file is None:
         raise ServerError()
     return json_response(jsontext.encode(site.version_file))
+
+
+async def contribute(site: Site, request: Request) -> Response:
+    """Return who makes this and how to take part; what nobody has said yet is empty."""
+    return json_response(jsontext.encode(CONTRIBUTE))
 
 
 async def _passes(check: Callable[[], Awaitable[bool | None]], timeout_s: float) -> bool | None:

@@ -1,0 +1,109 @@
+"""The request log: one entry for each request that was answered, and one for each part of a batch.
+
+An entry is a record of `logging` without a message; what it tells is in its `fields`, a dict that renderers
+(`kobako.logs`) turn into text. No headers but those named here, no bodies, and nothing that opens a door is told,
+whatever the level.
+
+Source: HTTP API, section 15.1; reliability, O14.
+"""
+
+import logging
+import random
+import time
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from kobako.protocol.messages import Request, Response
+
+REQUESTS: Final = logging.getLogger("request.summary")
+PARTS: Final = logging.getLogger("subrequest.summary")
+
+SECRET: Final = frozenset({"password", "secret", "token", "access_token", "id_token", "refresh_token", "api_key"})
+"""Parameters of a query string whose values are nobody's business."""
+
+MAX_LENGTH: Final = 1000
+"""Characters of a header that are told."""
+
+
+class Summary:
+    """What an entry tells that neither request nor response know; noted on the way."""
+
+    __slots__ = ("began", "parts", "rid", "user")
+
+    def __init__(self, request: Request) -> None:
+        self.began = time.perf_counter()
+        self.rid = request.headers.get("x-request-id", "")[:MAX_LENGTH] or _new_id()
+        self.user: str | None = None
+        self.parts: int | None = None
+
+
+def begin(request: Request) -> Summary | None:
+    """Return the summary of a request that begins; None where nobody reads it, which costs next to nothing."""
+    return Summary(request) if REQUESTS.isEnabledFor(logging.INFO) else None
+
+
+def end(summary: Summary, request: Request, response: Response) -> None:
+    """Log a request that was answered."""
+    fields = _fields(summary, request)
+    fields["errno"] = response.errno
+    fields["code"] = response.status
+    fields["t"] = int((time.perf_counter() - summary.began) * 1000)
+    fields["time"] = datetime.now().isoformat(timespec="milliseconds")
+    _log(REQUESTS, "", fields)
+
+
+def part(summary: Summary, request: Request) -> None:
+    """Log a part of a batch that was served."""
+    _log(PARTS, "subrequest.summary", _fields(summary, request))
+
+
+def of_error(request: Request, errno: int) -> dict[str, Any]:
+    """Return the fields of an entry about a request that the server failed to serve."""
+    fields: dict[str, Any] = {"method": request.method, "path": request.path, "errno": errno}
+    if request.query:
+        fields["querystring"] = parameters(request.query)
+    return fields
+
+
+def parameters(query: str) -> dict[str, str]:
+    """Return the parameters of a query string as they were sent; of several with one name the last.
+
+    >>> parameters("_sort=a&token=sesame")
+    {'_sort': 'a', 'token': '***'}
+    """
+    if "%" in query or "+" in query:
+        pairs = parse_qsl(query, keep_blank_values=True)
+    else:
+        # The same, in a fifth of the time.
+        pairs = [(name, value) for name, _, value in [each.partition("=") for each in query.split("&")]]
+    return {name: "***" if name.lower() in SECRET else value for name, value in pairs}
+
+
+def _new_id() -> str:
+    """Return a random UUID (version 4). It tells requests apart and keeps no secret: chance need not be strong."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _fields(summary: Summary, request: Request) -> dict[str, Any]:
+    headers = request.headers
+    fields: dict[str, Any] = {"method": request.method, "path": request.path, "rid": summary.rid}
+    if (agent := headers.get("user-agent")) is not None:
+        fields["agent"] = agent[:MAX_LENGTH]
+    if (lang := headers.get("accept-language")) is not None:
+        fields["lang"] = lang[:MAX_LENGTH]
+    if request.query:
+        fields["querystring"] = parameters(request.query)
+    if summary.user is not None:
+        fields["authn_type"], _, fields["uid"] = summary.user.partition(":")
+    if summary.parts is not None:
+        fields["batch_size"] = summary.parts
+    return fields
+
+
+def _log(logger: logging.Logger, message: str, fields: dict[str, Any]) -> None:
+    # Not `logger.info`: to look for the line that called it costs more than all the rest.
+    record = logging.LogRecord(logger.name, logging.INFO, __file__, 0, message, (), None)
+    record.fields = fields
+    logger.handle(record)
