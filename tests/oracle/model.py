@@ -1,0 +1,354 @@
+"""A naive model of who may do what, to compare a server with: dicts and loops, written from the tables.
+
+It shares no code with the server: neither `kobako.model` nor anything else of it is imported. Nothing is computed
+twice in clever ways; each row below is a row of a table. Timestamps are not predicted: they are learnt from the
+answers, and used to predict what `_since` and preconditions do.
+
+`predict()` tells what a request must be answered, and what it does to the world when it is; the world changes only
+when `Expected.commit` is called, with the answer.
+
+Source: objects, 1.4 to 1.6, 2.2, 2.3, 2.5, 2.6, 2.7, 4 and 7; HTTP API, 5, 8 and 11.
+"""
+
+import copy
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tests.oracle.documents import CHANGES, Item, Unpatchable, page, passes, projected
+from tests.oracle.tables import ACES, SETTINGS, SHARED
+
+SECRET = "abc"
+
+LENGTH = {"B": 3, "G": 5, "C": 5, "R": 7}
+KINDS = {"buckets": "bucket", "groups": "group", "collections": "collection", "records": "record"}
+
+
+class Expected(NamedTuple):
+    """What an answer must be. What is None is not looked at."""
+
+    status: int | tuple[int, ...]
+    body: Any = None
+    total: int | None = None
+    more: bool | None = None
+    ordered: bool = True
+    readable: Any = None  # what the caller may read besides: a token may hold the field that orders a page
+    commit: Callable[[Any], None] = lambda data: None
+
+
+class World:
+    """All there is: objects by URI, tombstones, and what the settings let whom do."""
+
+    def __init__(self, settings: dict[str, set[str]], explicit: bool = True):
+        self.settings = settings
+        self.explicit = explicit
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.graves: dict[str, float] = {}
+        self.etags: dict[str, int] = {}
+
+    def members(self, list_uri: str) -> list[str]:
+        return [uri for uri in self.objects if parent(uri) == list_uri]
+
+    def principals(self, user: str | None) -> set[str]:
+        """Section 2.7."""
+        if user is None:
+            return {"system.Everyone"}
+        me = prefixed(user)
+        groups = {
+            uri
+            for uri, each in self.objects.items()
+            if kind_of(uri) == "group" and {me, "system.Authenticated"} & set(each["data"].get("members", []))
+        }
+        return {me, "system.Everyone", "system.Authenticated"} | groups
+
+    def put(self, uri: str, data: dict[str, Any], acl: dict[str, set[str]], version: int) -> None:
+        self.objects[uri] = {
+            "data": data,
+            "acl": {name: set(who) for name, who in acl.items() if who},
+            "version": version,
+        }
+        self.graves.pop(uri, None)
+        self.etags[parent(uri)] = version
+
+    def delete(self, uri: str, version: int) -> None:
+        """Section 7: what is inside goes too; a group goes from every ACE."""
+        kind = kind_of(uri)
+        for each in [each for each in self.objects if each.startswith(uri + "/")]:
+            if kind == "collection":
+                # After whatever was known of that list, before whatever comes in its next life.
+                known = [self.objects[other]["version"] for other in self.members(parent(each))]
+                buried = [when for other, when in self.graves.items() if parent(other) == parent(each)]
+                self.graves[each] = int(max(known + buried)) + 0.5
+        for each in [each for each in self.objects if each.startswith(uri + "/")]:
+            del self.objects[each]
+        if kind == "bucket":
+            self.graves = {each: when for each, when in self.graves.items() if not each.startswith(uri + "/")}
+        self.etags = {each: when for each, when in self.etags.items() if not each.startswith(uri + "/")}
+        # With a bucket go its groups, and the URIs of any that it might have had (P13).
+        self._forget_principals(uri if kind == "group" else f"{uri}/groups/" if kind == "bucket" else None)
+        del self.objects[uri]
+        self.graves[uri] = version
+        self.etags[parent(uri)] = max(version, self.etags.get(parent(uri), 0))
+
+    def _forget_principals(self, gone: str | None) -> None:
+        """Take a group from every ACE, or all groups of a bucket (`/buckets/b/groups/`)."""
+        if gone is None:
+            return
+        for each in self.objects.values():
+            for name, who in list(each["acl"].items()):
+                who -= {one for one in who if one == gone or (gone.endswith("/") and one.startswith(gone))}
+                if not who:
+                    del each["acl"][name]
+
+
+def prefixed(user: str | None) -> str:
+    """Return the principal of a user (Basic authentication, password `secret`), or of anybody."""
+    if user is None:
+        return "system.Everyone"
+    return "basicauth:" + hmac.new(SECRET.encode(), f"{user}:secret".encode(), hashlib.sha256).hexdigest()
+
+
+def kind_of(uri: str) -> str:
+    """Return the kind of an object, or of the objects of a list."""
+    pieces = uri.split("/")
+    return KINDS[pieces[-1] if len(pieces) % 2 == 0 else pieces[-2]]
+
+
+def parent(uri: str) -> str:
+    """Return the URI of the list an object is in."""
+    return uri.rpartition("/")[0]
+
+
+def holds(world: World, who: set[str], uri: str, needed: str) -> bool:
+    """Tell whether principals have a right on an object or list."""
+    kind = kind_of(uri)
+    for action in SETTINGS[kind][needed].split():
+        if world.settings.get(f"{kind}_{action}", set()) & who:
+            return True
+    for ace in ACES[kind][needed].split():
+        letter, _, permission = ace.partition(".")
+        owner = "/".join(uri.split("/")[: LENGTH[letter]])
+        if owner in world.objects and world.objects[owner]["acl"].get(permission, set()) & who:
+            return True
+    return False
+
+
+def scope(world: World, who: set[str], list_uri: str, needed: str) -> list[str] | None:
+    """Return the objects of a list that a caller reaches, None where the list is refused. Section 2.5."""
+    everything = world.members(list_uri)
+    if holds(world, who, list_uri, needed):
+        return everything
+    permissions = SHARED[kind_of(list_uri)][needed]
+    shared = [
+        uri for uri in everything if any(world.objects[uri]["acl"].get(each, set()) & who for each in permissions)
+    ]
+    if shared or holds(world, who, list_uri, "create"):
+        return shared
+    return None
+
+
+def document(world: World, uri: str) -> dict[str, Any]:
+    """Return the `data` of an object in an answer, without its timestamp."""
+    return {**world.objects[uri]["data"], "id": uri.rpartition("/")[2]}
+
+
+def shown(document: dict[str, Any], acl: dict[str, set[str]], who: set[str]) -> dict[str, Any]:
+    """Return the answer that shows an object; its ACL only to who stands in its write ACE. Section 1.5."""
+    visible = acl if acl.get("write", set()) & who else {}
+    return {"data": document, "permissions": {name: sorted(each) for name, each in visible.items() if each}}
+
+
+def predict(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    """Tell what a request must be answered. `who`: the principals of its caller."""
+    path, method = request["path"], request["method"]
+    is_list = len(path.split("/")) % 2 == 0
+    table = LIST_METHODS if is_list else OBJECT_METHODS
+    changes_one = method in ("POST", "PUT", "PATCH") or (method == "DELETE" and not is_list)
+    # Section 2.8: that a collection to write in is missing is told before access is decided.
+    if kind_of(path) == "record" and changes_one and _is_homeless(world, path):
+        return Expected(404)
+    return table[method](world, request, who)
+
+
+def _refused(who: set[str]) -> Expected:
+    return Expected(403 if "system.Authenticated" in who else 401)
+
+
+def _is_homeless(world: World, path: str) -> bool:
+    """Tell whether what holds a list is missing."""
+    home = path.rpartition("/")[0] if len(path.split("/")) % 2 == 0 else parent(parent(path))
+    return bool(home) and home not in world.objects
+
+
+def _failed(world: World, who: set[str], uri: str, headers: dict[str, str]) -> Expected | None:
+    """Return the answer where preconditions on an object fail: it shows what there is, to who may read it."""
+    exists = uri in world.objects
+    wanted = headers.get("If-Match")
+    met = wanted is None or (exists and wanted in ("*", f'"{world.objects[uri]["version"]}"'))
+    if met and not (exists and headers.get("If-None-Match") == "*"):
+        return None
+    readable = exists and holds(world, who, uri, "read")
+    return Expected(412, {"existing": document(world, uri)} if readable else {})
+
+
+def _failed_list(world: World, path: str, headers: dict[str, str]) -> Expected | None:
+    wanted = headers.get("If-Match")
+    met = wanted in (None, "*", f'"{world.etags.get(path)}"')
+    return None if met and headers.get("If-None-Match") != "*" else Expected(412, {})
+
+
+def _found(world: World, who: set[str], uri: str) -> Expected:
+    return Expected(200, shown(document(world, uri), world.objects[uri]["acl"], who))
+
+
+def get_list(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    path, query, headers = request["path"], request["query"], request["headers"]
+    reached = scope(world, who, path, "whole")
+    if reached is None:
+        return _refused(who)
+    if _is_homeless(world, path):
+        return Expected(404)
+    if path in world.etags and headers.get("If-None-Match") == f'"{world.etags[path]}"':
+        return Expected(304)
+    if failed := _failed_list(world, path, headers):
+        return failed
+    tombs = [uri for uri in world.graves if parent(uri) == path] if holds(world, who, path, "whole") else []
+    live = _select(world, reached, query)
+    found = live + (_select(world, tombs, query) if "_since" in query else [])
+    if "_token" in query:
+        # Whatever the token says, and wherever it comes from: rows of this list that the caller reaches, or a 400 (P2).
+        return Expected((200, 400), None, None, readable=_select(world, [*reached, *tombs], {}))
+    shown_page, more = page(found, query)
+    body = {"data": [projected(document, query) for _, document in shown_page]}
+    ordered = all(version == int(version) for version, _ in shown_page)
+    return Expected(200, body, len(live), more, ordered, shown_page)
+
+
+def head_list(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    expected = get_list(world, request, who)
+    return expected._replace(more=False if expected.status == 200 else None)
+
+
+def delete_list(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    path = request["path"]
+    reached = scope(world, who, path, "clear")
+    if reached is None:
+        return _refused(who)
+    if _is_homeless(world, path):
+        return Expected(404)
+    if failed := _failed_list(world, path, request["headers"]):
+        return failed
+    shown_page, more = page(_select(world, reached, request["query"]), request["query"])
+    deleted = [{"id": document["id"], "deleted": True} for _, document in shown_page]
+
+    def commit(data: Any) -> None:
+        for each in data:
+            world.delete(f"{path}/{each['id']}", each["last_modified"])
+
+    return Expected(200, {"data": deleted}, more=more, ordered=False, readable=shown_page, commit=commit)
+
+
+def post(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    path, body, headers = request["path"], request["body"], request["headers"]
+    id = body.get("data", {}).get("id")
+    uri = f"{path}/{id}"
+    if id is not None and uri in world.objects:
+        if not holds(world, who, uri, "read"):
+            return _refused(who)
+        return _failed(world, who, uri, headers) or _found(world, who, uri)
+    if not holds(world, who, path, "create"):
+        return _refused(who)
+    if _is_homeless(world, path):
+        return Expected(404)
+    if "If-Match" in headers:
+        return Expected(412, {})
+    return _written(world, uri, request, who, 201)
+
+
+def get_object(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    uri, headers = request["path"], request["headers"]
+    if not holds(world, who, uri, "read"):
+        return _refused(who)
+    if uri not in world.objects:
+        return Expected(404)
+    if headers.get("If-None-Match") == f'"{world.objects[uri]["version"]}"':
+        return Expected(304)
+    if failed := _failed(world, who, uri, headers):
+        return failed
+    if "_fields" in request["query"]:
+        return Expected(200, {"data": projected(document(world, uri), request["query"])})
+    return _found(world, who, uri)
+
+
+def put(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    uri, headers = request["path"], request["headers"]
+    exists = uri in world.objects
+    creates = not exists or headers.get("If-None-Match") == "*"
+    if not holds(world, who, parent(uri) if creates else uri, "create" if creates else "write"):
+        return _refused(who)
+    if _is_homeless(world, uri):
+        return Expected(404)
+    return _failed(world, who, uri, headers) or _written(world, uri, request, who, 200 if exists else 201)
+
+
+def patch(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    return _of_existing(world, request, who) or _written(world, request["path"], request, who, 200)
+
+
+def delete(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    uri = request["path"]
+    if failed := _of_existing(world, request, who):
+        return failed
+    tombstone = {"data": {"id": uri.rpartition("/")[2], "deleted": True}}
+    return Expected(200, tombstone, commit=lambda data: world.delete(uri, data["last_modified"]))
+
+
+def _of_existing(world: World, request: dict[str, Any], who: set[str]) -> Expected | None:
+    """Return what stands in the way of a change or deletion. HTTP API, 5.3: who may not see the list learns nothing."""
+    uri = request["path"]
+    if not holds(world, who, uri, "write" if uri in world.objects else "missing"):
+        return _refused(who)
+    if uri not in world.objects:
+        return Expected(404)
+    return _failed(world, who, uri, request["headers"])
+
+
+def _written(world: World, uri: str, request: dict[str, Any], who: set[str], status: int) -> Expected:
+    """Return the answer of a write: the object, with whoever wrote it in its write ACE. Section 1.6."""
+    old = world.objects.get(uri, {"data": {}, "acl": {}})
+    data, acl = copy.deepcopy(old["data"]), copy.deepcopy(old["acl"])
+    try:
+        data, acl = CHANGES[request.get("dialect", request["method"])](data, acl, request["body"])
+    except Unpatchable:
+        return Expected(400)
+    data.pop("id", None)
+    if request["method"] != "PATCH" and kind_of(uri) == "group" and "data" in request["body"]:
+        data.setdefault("members", [])
+    if world.explicit:
+        acl["write"] = acl.get("write", set()) | {prefixed(request["user"])}
+    # The id of a POST may be left to the server.
+    id = request["body"].get("data", {}).get("id") if request["method"] == "POST" else uri.rpartition("/")[2]
+    body = shown({**data, **({"id": id} if id else {})}, acl, who)
+
+    def commit(answered: Any) -> None:
+        world.put(f"{parent(uri)}/{answered['id']}", data, acl, answered["last_modified"])
+
+    return Expected(status, body, commit=commit)
+
+
+def _select(world: World, uris: list[str], query: dict[str, str]) -> list[Item]:
+    """Return what the filters of a query let pass, with its version; tombstones have no fields."""
+    items = []
+    for uri in uris:
+        if uri in world.objects:
+            version, shown_as = world.objects[uri]["version"], document(world, uri)
+        else:
+            version, shown_as = world.graves[uri], {"id": uri.rpartition("/")[2], "deleted": True}
+        if all(passes(shown_as, version, name, value) for name, value in query.items()):
+            items.append((version, shown_as))
+    return items
+
+
+LIST_METHODS = {"GET": get_list, "HEAD": head_list, "POST": post, "DELETE": delete_list}
+OBJECT_METHODS = {"GET": get_object, "HEAD": get_object, "PUT": put, "PATCH": patch, "DELETE": delete}

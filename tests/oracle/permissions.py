@@ -1,0 +1,129 @@
+"""The permission oracle: random worlds and requests, their answers compared with those of the naive model.
+
+Each object carries a canary in its data, and another among its principals. Whatever is answered (body, headers, the
+token of a next page) may hold no canary but those that the model expects there, and those that the request brought.
+A world is made from a seed, and so are the requests: what goes wrong is told with its seed, and can be run again.
+
+    python -m tests.oracle.permissions --decisions 1000000 --seed 7
+
+Source: reliability, 3 (area D), P1 to P3, P13 to P16, P18, P20, P24; the model names its own.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import SETTINGS
+from tests.oracle.backends import Backends
+from tests.oracle.exchange import alone, batched, expected, problem, read, tokens
+from tests.oracle.worlds import Maker
+
+from kobako.app import App
+
+DECISIONS_PER_WORLD = 90
+
+
+class Mismatch(AssertionError):
+    """The server and the model disagree: the seed, the request, and both answers."""
+
+
+async def run(decisions: int, seed: int, backend: str, folder: Path) -> Counter[str]:
+    """Ask that many requests of as many worlds as it takes; return the statuses answered. Raises Mismatch."""
+    seen: Counter[str] = Counter()
+    backends = Backends(folder)
+    await backends.migrate()
+    while (left := decisions - sum(seen.values())) > 0:
+        seen += await _one_world(backends, backend, seed, min(DECISIONS_PER_WORLD, left))
+        seed += 1
+    return seen
+
+
+async def _one_world(backends: Backends, backend: str, seed: int, decisions: int) -> Counter[str]:
+    maker = Maker(random.Random(seed))
+    settings = dataclasses.replace(
+        SETTINGS,
+        principals_by_permission={name: frozenset(who) for name, who in maker.world.settings.items()},
+        explicit_permissions=maker.world.explicit,
+    )
+    seen: Counter[str] = Counter()
+    async with backends.app(backend, settings) as app:
+        building = maker.building()
+        for start in range(0, len(building), 25):
+            await _ask(app, maker, building[start : start + 25], seed)
+        while sum(seen.values()) < decisions:
+            seen.update(await _ask(app, maker, maker.asking(), seed))
+    return seen
+
+
+async def _ask(app: App, maker: Maker, asked: list[dict[str, Any]], seed: int) -> list[str]:
+    """Send a request, or several as a batch; compare each answer, and let the world follow."""
+    world = maker.world
+    # Once for a whole batch: a group that it changes counts in the next request only.
+    who = [world.principals(each["user"]) for each in asked]
+    if len(asked) == 1:
+        answers = [read(await app.answer(alone(asked[0])))]
+    else:
+        response = await app.answer(batched(asked))
+        if response.status != 200:
+            raise Mismatch(f"seed {seed}: a batch is answered {response.status} {response.body!r}\n{_told(asked)}")
+        answers = [(each["status"], each["headers"], each["body"]) for each in json.loads(response.body)["responses"]]
+    for request, principals, answer in zip(asked, who, answers, strict=True):
+        wanted = expected(world, request, principals, in_batch=len(asked) > 1)
+        if wrong := problem(request, wanted, answer):
+            objects = {uri: each for uri, each in world.objects.items() if _is_near(uri, request["path"])}
+            raise Mismatch(
+                f"{wrong}\nseed {seed}, explicit {world.explicit}\n"
+                f"request: {_told(request)}\nof: {sorted(principals)}\n"
+                f"answer: {answer}\nexpected: {wanted}\nsettings: {world.settings}\nworld: {_told(objects)}\n"
+                f"batch: {_told(asked) if len(asked) > 1 else 'no'}"
+            )
+        if 200 <= answer[0] < 300 and request["method"] not in ("GET", "HEAD", "OPTIONS"):
+            wanted.commit(answer[2]["data"])
+        maker.tokens += tokens(answer[1])
+    return [f"{each['method']} {answer[0]}" for each, answer in zip(asked, answers, strict=True)]
+
+
+def _is_near(uri: str, path: str) -> bool:
+    return uri.startswith(path) or path.startswith(uri)
+
+
+def _told(value: Any) -> str:
+    return json.dumps(value, default=sorted, indent=1)
+
+
+def main() -> None:
+    """Run until a mismatch, or to the end; print the figures."""
+    parser = argparse.ArgumentParser(description="Compare the server's decisions with those of a naive model.")
+    parser.add_argument("--decisions", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backend", choices=("memory", "sqlite"), default="memory")
+    options = parser.parse_args()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            seen = asyncio.run(run(options.decisions, options.seed, options.backend, Path(folder)))
+        except Mismatch as mismatch:
+            sys.exit(str(mismatch))
+    print(f"{figures(seen)}; 0 mismatches, seed {options.seed}, {time.monotonic() - start:.0f} s on {options.backend}")
+
+
+def figures(seen: Counter[str]) -> str:
+    """Return how many decisions there were, and of which outcome."""
+    statuses: Counter[str] = Counter()
+    for each, count in seen.items():
+        statuses[each.split()[1]] += count
+    return f"{sum(seen.values())} decisions: " + ", ".join(
+        f"{count} x {each}" for each, count in sorted(statuses.items())
+    )
+
+
+if __name__ == "__main__":
+    main()

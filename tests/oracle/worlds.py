@@ -1,0 +1,234 @@
+"""Random worlds and random requests, from a seed: what the permission oracle asks.
+
+A request is a dict: who sends it (`user`, None for anybody), `method`, `path` without prefix, `query`, `headers`,
+`body`, for a PATCH its `dialect`, and the `door` it comes through (how the path is spelled).
+"""
+
+import random
+from typing import Any
+
+from tests.oracle.model import World, kind_of, parent, prefixed
+from tests.oracle.tables import PERMISSIONS
+
+USERS = ("ann", "bob", "cat", "dan", "eve")
+ROOT = "root"
+IDS = {
+    "bucket": ("b", "ba", "b-1", "b_1"),
+    "group": ("g", "h", "gh"),
+    "collection": ("c", "d", "c-1"),
+    "record": ("r", "s", "t", "r-1"),
+}
+PLURALS = {"bucket": "buckets", "group": "groups", "collection": "collections", "record": "records"}
+METHODS = {
+    False: ("GET", "GET", "HEAD", "PUT", "PUT", "PATCH", "PATCH", "DELETE", "OPTIONS"),
+    True: ("GET", "GET", "GET", "HEAD", "HEAD", "POST", "POST", "DELETE", "OPTIONS"),
+}
+MEDIA = {
+    "plain": "application/json",
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+}
+
+
+class Maker:
+    """Makes a world's settings, objects and requests; each canary once."""
+
+    def __init__(self, rng: random.Random):
+        self.rng = rng
+        self.canaries = 0
+        self.tokens: list[str] = []
+        self.openness = rng.choice((0.2, 0.5, 0.8))
+        self.world = World(self._settings(), explicit=rng.random() < 0.9)
+
+    def _settings(self) -> dict[str, set[str]]:
+        """Some rights for some users or groups; who builds the world may create buckets."""
+        given = {"bucket_create": {prefixed(ROOT)}}
+        for kind in PERMISSIONS:
+            for action in ("read", "write", "create"):
+                if self.rng.random() < 0.1 * (1 + self.openness):
+                    given.setdefault(f"{kind}_{action}", set()).add(self.principal())
+        return given
+
+    def principal(self) -> str:
+        chance = self.rng.random()
+        if chance < 0.6:
+            return prefixed(self.rng.choice(USERS))
+        if chance < 0.92:
+            # Of any bucket, whether it exists or not.
+            return f"/buckets/{self.rng.choice(IDS['bucket'])}/groups/{self.rng.choice(IDS['group'])}"
+        return "system.Authenticated" if chance < 0.97 else "system.Everyone"
+
+    def canary(self, where: str) -> str:
+        self.canaries += 1
+        return f"canary-{self.canaries}-{where}"
+
+    def acl(self, kind: str) -> dict[str, Any]:
+        """Some permissions for one or two principals; one of them is a canary."""
+        names = [name for name in PERMISSIONS[kind] if self.rng.random() < self.openness]
+        acl = {name: [self.principal() for _ in range(self.rng.randint(0, 3))] for name in names}
+        if acl:
+            acl[self.rng.choice(names)].append(self.canary("acl"))
+        return acl
+
+    def data(self, kind: str) -> dict[str, Any]:
+        data: dict[str, Any] = {"secret": self.canary("data")}
+        if self.rng.random() < 0.8:
+            data["n"] = self.rng.randint(0, 4)
+        if kind == "group":
+            data["members"] = self.members()
+        return data
+
+    def members(self) -> list[str]:
+        chosen = [prefixed(self.rng.choice(USERS)) for _ in range(self.rng.randint(0, 2))]
+        return [*chosen, "system.Authenticated"] if self.rng.random() < 0.05 else chosen
+
+    def building(self) -> list[dict[str, Any]]:
+        """Return the requests that fill a world: two or three buckets and what is in them."""
+        made = []
+        for bucket in self.rng.sample(IDS["bucket"], self.rng.randint(2, 3)):
+            made.append(f"/buckets/{bucket}")
+            made += [f"/buckets/{bucket}/groups/{each}" for each in IDS["group"] if self.rng.random() < 0.5]
+            for collection in IDS["collection"]:
+                if self.rng.random() < 0.6:
+                    made.append(f"/buckets/{bucket}/collections/{collection}")
+                    made += [f"{made[-1]}/records/{each}" for each in IDS["record"] if self.rng.random() < 0.6]
+        return [self._build(uri) for uri in made]
+
+    def _build(self, uri: str) -> dict[str, Any]:
+        acl = self.acl(kind_of(uri))
+        if kind_of(uri) == "bucket":
+            # Where writing gives no permission, whoever builds needs one for what comes next.
+            acl.setdefault("write", []).append(prefixed(ROOT))
+        return request(ROOT, "PUT", uri, body={"data": self.data(kind_of(uri)), "permissions": acl})
+
+    def asking(self) -> list[dict[str, Any]]:
+        """Return one request, or, one time in four, the parts of a batch."""
+        if self.rng.random() < 0.75:
+            return [self.one()]
+        return [self.one(in_batch=True) for _ in range(self.rng.randint(2, 6))]
+
+    def one(self, in_batch: bool = False) -> dict[str, Any]:
+        path = self._path()
+        is_list = len(path.split("/")) % 2 == 0
+        method = self.rng.choice(METHODS[is_list])
+        if method == "DELETE" and len(path.split("/")) <= 3 and self.rng.random() < 0.8:
+            # Deleting buckets empties the world.
+            method = "GET"
+        if method == "OPTIONS" and in_batch:
+            method = "HEAD"
+        user = self.rng.choice((*USERS, *USERS, *USERS, None, None, ROOT))
+        asked = request(user, method, path, door=self._door())
+        if is_list and method in ("GET", "HEAD", "DELETE"):
+            asked["query"] = self._query(path, method)
+        elif method in ("GET", "HEAD") and self.rng.random() < 0.15:
+            asked["query"] = {"_fields": "n"}
+        if method in ("PUT", "POST"):
+            asked["body"] = self._body(path, method)
+        if method == "PATCH":
+            asked["dialect"] = "plain" if in_batch else self.rng.choice(list(MEDIA))
+            asked["body"] = self._patch(path, asked["dialect"])
+        if self.rng.random() < 0.2 and method != "OPTIONS":
+            asked["headers"] = self._precondition(path, asked)
+        return asked
+
+    def _door(self) -> str:
+        return self.rng.choices(("plain", "encoded", "slash"), weights=(20, 2, 1))[0]
+
+    def _path(self) -> str:
+        """Return an object that exists, its list, or any other; the deeper, the likelier."""
+        if self.world.objects and self.rng.random() < 0.75:
+            uri = self.rng.choice(list(self.world.objects))
+        else:
+            uri = f"/buckets/{self.rng.choice(IDS['bucket'])}"
+            kind = self.rng.choice(("bucket", "group", "collection", "record", "record"))
+            if kind == "record":
+                uri += f"/collections/{self.rng.choice(IDS['collection'])}"
+            if kind != "bucket":
+                uri += f"/{PLURALS[kind]}/{self.rng.choice(IDS[kind])}"
+        return parent(uri) if self.rng.random() < 0.45 else uri
+
+    def _query(self, path: str, method: str) -> dict[str, str]:
+        """Return filters that try to tell what is hidden, and orders, pages and projections."""
+        query: dict[str, str] = {}
+        if self.rng.random() < 0.35:
+            query[self.rng.choice(("n", "not_n", "min_n", "lt_n"))] = str(self.rng.randint(0, 4))
+        if self.rng.random() < 0.1:
+            query["has_n"] = self.rng.choice(("true", "false"))
+        if self.rng.random() < 0.15:
+            canary = f"canary-{self.rng.randint(1, self.canaries)}-data"
+            query[self.rng.choice(("secret", "like_secret"))] = canary
+        if self.rng.random() < 0.15:
+            ids = self.rng.sample(IDS[kind_of(path)], 2)
+            query[self.rng.choice(("in_id", "exclude_id"))] = ",".join(ids)
+        if self.rng.random() < 0.3:
+            query["_since"] = self._since(path)
+        elif self.rng.random() < 0.5:
+            query["_limit"] = str(self.rng.randint(1, 3))
+        if self.rng.random() < 0.4:
+            query["_sort"] = self.rng.choice(("n", "-n", "id", "-secret", "n,-id", "last_modified", "-last_modified"))
+        if method != "DELETE" and self.rng.random() < 0.15:
+            query["_fields"] = self.rng.choice(("n", "secret,n"))
+        if method != "DELETE" and self.tokens and self.rng.random() < 0.1:
+            # Of any list, any order and any user. A deletion would tell which it takes.
+            query["_token"] = self.rng.choice(self.tokens)
+        return query
+
+    def _since(self, path: str) -> str:
+        known = [each["version"] for uri, each in self.world.objects.items() if parent(uri) == path]
+        known += [int(when) for uri, when in self.world.graves.items() if parent(uri) == path and when == int(when)]
+        version = self.rng.choice([0, *known])
+        return self.rng.choice((str(version), f'"{version}"'))
+
+    def _body(self, path: str, method: str) -> dict[str, Any]:
+        kind, body = kind_of(path), {}
+        if self.rng.random() < 0.85:
+            body["data"] = self.data(kind)
+        if self.rng.random() < 0.5:
+            body["permissions"] = self.acl(kind)
+        if method == "POST" and self.rng.random() < 0.8:
+            body.setdefault("data", self.data(kind))["id"] = self.rng.choice(IDS[kind])
+        return body
+
+    def _patch(self, path: str, dialect: str) -> Any:
+        kind = kind_of(path)
+        if dialect == "json":
+            return [self._operation(kind) for _ in range(self.rng.randint(0, 3))]
+        data, acl = self.data(kind) if self.rng.random() < 0.7 else {}, self.acl(kind)
+        if self.rng.random() < 0.5:
+            acl[self.rng.choice(PERMISSIONS[kind])] = None
+        if dialect == "merge" and self.rng.random() < 0.3:
+            data["n"] = None
+        return {"data": data, "permissions": acl} if self.rng.random() < 0.6 else {"data": data}
+
+    def _operation(self, kind: str) -> dict[str, Any]:
+        if self.rng.random() < 0.4:
+            name, value = self.rng.choice((("n", self.rng.randint(0, 4)), ("secret", self.canary("data"))))
+            if name == "n" and self.rng.random() < 0.2:
+                return {"op": "remove", "path": "/data/n"}
+            return {"op": "add", "path": f"/data/{name}", "value": value}
+        principal = self.canary("acl") if self.rng.random() < 0.1 else self.principal()
+        path = f"/permissions/{self.rng.choice(PERMISSIONS[kind])}/{principal.replace('/', '~1')}"
+        return {"op": self.rng.choice(("add", "add", "add", "remove")), "path": path}
+
+    def _precondition(self, path: str, asked: dict[str, Any]) -> dict[str, str]:
+        """Return a precondition that is met or not; for a list only with a version that is known."""
+        known = self.world.etags.get(path)
+        if path in self.world.objects:
+            known = self.world.objects[path]["version"]
+        if asked["method"] == "POST":
+            known = None
+        versions = ['"1"', *([f'"{known}"'] * 2 if known else [])]
+        name = self.rng.choice(("If-Match", "If-None-Match"))
+        return {name: self.rng.choice(("*", *versions)) if name == "If-None-Match" else self.rng.choice(versions)}
+
+
+def request(user: str | None, method: str, path: str, **more: Any) -> dict[str, Any]:
+    return {
+        "user": user,
+        "method": method,
+        "path": path,
+        "query": {},
+        "headers": {},
+        "body": None,
+        "door": "plain",
+    } | more
