@@ -326,12 +326,11 @@ async def test_what_is_forgotten_is_removed(late: tuple[Client, Days], monkeypat
     assert sorted(kept) == [5, 5, 5]
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_a_key_is_found_from_another_process_and_after_a_crash(
-    backend: str, migrated: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    migrated: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of it is kept in the process: another app on the same file gives the same answer."""
-    if backend != "sqlite":
-        pytest.skip("memory is of one process")
     path = tmp_path / "shared.db"
     path.write_bytes(migrated.read_bytes())
     monkeypatch.setattr("kobako.app.open_database", lambda settings, clock: SQLiteDatabase(path, clock))

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.server
 
 WRITES = 5_000
 WRITERS = 8
+PROCESSES = 4
 IDS = 800
 
 
@@ -45,10 +46,13 @@ class Writer(threading.Thread):
 
 
 def test_eight_writers_in_four_processes_make_distinct_versions_and_a_poller_misses_nothing(tmp_path: Path) -> None:
-    with running(tmp_path, "--workers", "4") as server:
+    with running(tmp_path, "--workers", str(PROCESSES)) as server:
         Api(server.port).make_list()
         writers = [Writer(server.port, seed) for seed in range(WRITERS)]
         replica = Replica(server.port)
+        while len(server.workers()) < PROCESSES:
+            # The first one answers before the last one is there.
+            time.sleep(0.01)
         idle_s = [sum(worker.cpu_times()[:2]) for worker in server.workers()]
         began = time.monotonic()
         for writer in writers:
