@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kobako.settings import EventListener, Settings, SettingsError, read_address, read_settings
+from kobako.settings import EventListener, Settings, SettingsError, names, read_address, read_settings
 from kobako.settings.template import render
 
 Read = Callable[..., Settings]
@@ -230,6 +230,13 @@ def test_text_that_breaks_the_rule_is_refused_by_name_and_value(read: Read, name
     assert str(refused.value).startswith(f"Setting 'kinto.{name}' is '{raw}': ")
 
 
+def test_a_file_of_cliquets_time_may_have_python_literals(read: Read) -> None:
+    settings = read("cliquet.backoff = None\nkinto.userid_hmac_secret = 'a secret'\ncliquet.readonly = ON")
+
+    assert (settings.backoff, settings.userid_hmac_secret, settings.readonly) == (None, "a secret", True)
+    assert read("kinto.userid_hmac_secret = 'a secret'").userid_hmac_secret == "'a secret'"
+
+
 def test_principals_stand_between_spaces_lines_or_commas(read: Read) -> None:
     settings = read("bucket_create_principals = account:a, account:b\n  account:c")
 
@@ -281,7 +288,11 @@ def test_the_generator_of_a_type_is_stronger_than_that_of_all(read: Read) -> Non
         "id_generator = kinto.core.storage.generators.UUID4\nrecord_id_generator = kinto.views.NameGenerator"
     )
 
-    assert (settings.id_generator("bucket"), settings.id_generator("record")) == ("uuid4", "name")
+    assert (settings.id_generator("mushroom"), settings.id_generator("record")) == ("uuid4", "name")
+
+
+def test_the_generator_of_all_types_leaves_those_that_have_their_own(read: Read) -> None:
+    assert read("kinto.id_generator = kinto.core.storage.generators.UUID4").id_generator("bucket") is None
 
 
 # Backends, policies, plugins
@@ -398,6 +409,94 @@ def test_a_feature_still_to_come_is_a_warning(read: Read) -> None:
     assert read("kinto.statsd_url = udp://localhost:8125").warnings == (
         "Setting 'kinto.statsd_url' has no effect yet.",
     )
+
+
+@pytest.mark.parametrize("line", ["kinto.statsd_url =", "kinto.profiler_enabled = False", "newrelic_config = null"])
+def test_a_feature_still_to_come_that_is_switched_off_is_none(read: Read, line: str) -> None:
+    assert read(line).warnings == ()
+
+
+def test_what_exists_is_no_feature_still_to_come(read: Read) -> None:
+    assert read("kinto.experimental_permissions_endpoint = true").warnings == ()
+    assert set(names.NOT_YET | names.WITHOUT_EFFECT).isdisjoint(names.FIXED)
+
+
+def test_that_a_request_is_one_transaction_cannot_be_switched_off(read: Read) -> None:
+    assert read("kinto.transaction_per_request = true").warnings == ()
+    assert read("kinto.transaction_per_request = false").warnings == (
+        "Setting 'kinto.transaction_per_request' is off, and has no effect: each request is one transaction.",
+    )
+
+
+@pytest.mark.parametrize("package", ["kinto.core", "cliquet"])
+def test_the_steps_of_the_start_are_known_by_their_names_in_other_servers(read: Read, package: str) -> None:
+    settings = read(
+        f"initialization_sequence = {package}.initialization.setup_json_serializer\n"
+        f"  {package}.initialization.setup_backoff\n  {package}.events.setup_transaction_hook"
+    )
+
+    assert settings.warnings == ()
+
+
+@pytest.mark.parametrize("step", ["kinto.core.initialization.setup_magic", "mine.setup_cache"])
+def test_an_unknown_step_of_the_start_is_a_warning_that_names_it(read: Read, step: str) -> None:
+    settings = read(f"kinto.initialization_sequence = kinto.core.initialization.setup_cache\n  {step}")
+
+    assert settings.warnings == (
+        f"Setting 'kinto.initialization_sequence' has '{step}', which is no step that is known: it is not done.",
+    )
+
+
+SPEC_NAMES = """
+    project_name project_version project_docs http_api_version error_info_link version_json_path
+    version_prefix_redirect_enabled version_prefix_redirect_ttl_seconds trailing_slash_redirect_enabled
+    trailing_slash_redirect_ttl_seconds http_scheme http_host settings_prefix
+
+    readonly batch_max_requests paginate_by pagination_token_validity_seconds explicit_permissions id_generator
+    bucket_id_generator collection_id_generator group_id_generator record_id_generator
+    experimental_collection_schema_validation experimental_permissions_endpoint includes transaction_per_request
+    tm.annotate_user json_renderer heartbeat_timeout_seconds initialization_sequence available_languages
+    pyramid.default_locale_name handle_exceptions
+
+    storage_backend permission_backend cache_backend storage_url permission_url cache_url
+    storage_pool_size permission_pool_size cache_pool_size storage_max_overflow permission_max_overflow
+    cache_max_overflow storage_pool_recycle permission_pool_recycle cache_pool_recycle storage_pool_timeout
+    permission_pool_timeout cache_pool_timeout storage_max_backlog permission_max_backlog cache_max_backlog
+    storage_poolclass permission_poolclass cache_poolclass storage_max_fetch_size cache_prefix
+    cache_max_size_bytes cache_hosts
+
+    userid_hmac_secret multiauth.policies multiauth.policy.basicauth.use multiauth.policy.basicauth.realm
+    multiauth.groupfinder multiauth.authorization_policy default_bucket_hmac_secret account_create_principals
+    account_write_principals account_read_principals account_cache_ttl_seconds multiauth.policy.google.issuer
+    multiauth.policy.ipauth.ipaddrs fxa-oauth.oauth_uri
+
+    bucket_create_principals bucket_write_principals bucket_read_principals collection_create_principals
+    collection_write_principals group_create_principals record_create_principals record_read_principals
+    permissions_read_principals history_read_principals
+
+    cors_origins cors_max_age_seconds cornice.always_cors
+
+    bucket_cache_expires_seconds group_cache_expires_seconds collection_cache_expires_seconds
+    record_cache_expires_seconds blog.record_cache_expires_seconds blog.articles.record_cache_expires_seconds
+    blog_record_cache_expires_seconds blog_articles_record_cache_expires_seconds root_cache_expires_seconds
+
+    backoff backoff_percentage retry_after_seconds eos eos_message eos_url
+
+    statsd_backend statsd_url statsd_prefix metrics_matchdict_fields prometheus_prefix
+    prometheus_disabled_metrics prometheus_histogram_buckets prometheus_created_metrics_enabled newrelic_config
+    newrelic_env sentry_dsn sentry_env sentry_breadcrumbs_min_level sentry_events_min_level profiler_enabled
+    profiler_dir logging_renderer
+
+    plural_record_delete_enabled object_bucket_put_enabled collection_record_delete_enabled
+    record_bucket_put_enabled flush_endpoint_enabled admin_assets_path history.auto_trim_max_count
+    history.auto_trim_threshold history.auto_trim_user_ids history.exclude_user_ids history.exclude_resources
+    event_listeners event_listeners.redis.use event_listeners.redis.actions event_listeners.redis.resources
+"""
+
+
+@pytest.mark.parametrize("name", SPEC_NAMES.split())
+def test_every_setting_of_the_specification_is_known(name: str) -> None:
+    assert names.exists(name, names.STOCK_RESOURCES)
 
 
 # The generated file

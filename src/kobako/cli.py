@@ -209,4 +209,6 @@ def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> N
         lines.append(f"Secret of the user ids: {secret} (keep it with the database)")
     if any(each.kind == "basicauth" for each in settings.policies):
         lines.append(f"Try: curl -u alice:secret -X PUT {url}buckets/first")
-    click.echo("\n".join(lines))
+    # What reads log entries from standard output gets nothing else there.
+    log_is_there = any(each.stream == "stdout" for rule in settings.log_rules for each in rule.handlers)
+    click.echo("\n".join(lines), err=log_is_there)

@@ -29,4 +29,4 @@ def stock_app(settings: Settings) -> App:
 
 def configure_logging(level: int, settings: Settings) -> None:
     """Log entries of this level and above, rendered as the settings say."""
-    logs.configure(level, settings.logging_renderer, settings.project_name)
+    logs.configure(level, settings.logging_renderer, settings.project_name, settings.log_rules)

@@ -62,7 +62,7 @@ async def test_it_tells_who_makes_it(client: Client) -> None:
         ("classic", "classic"),
         ("json", "json"),
         ("cliquet.logs.ClassicLogRenderer", "classic"),
-        ("cliquet.logs.MozillaHekaRenderer", "json"),
+        ("cliquet.logs.MozillaHekaRenderer", "heka"),
         ("kinto.core.JsonLogFormatter", "json"),
     ],
 )

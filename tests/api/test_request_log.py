@@ -292,7 +292,7 @@ def rendered(formatter: logging.Formatter, message: str = "", **fields: Any) -> 
             '"GET   /v1/a?b=1&c=" 200 (3 ms) k=v z=1',
         ),
         ({"method": "DELETE", "path": "/v1/a", "code": 404, "t": 0}, '"DELETE /v1/a" 404 (0 ms)'),
-        ({"method": "GET", "path": '/v1/"', "agent": 'a "b" uid=1'}, '"GET   /v1/\\"" agent="a \\"b\\" uid=1"'),
+        ({"method": "GET", "path": '/v1/"', "agent": 'a "b" u=1'}, '"GET   /v1/\\"" ? (? ms) agent="a \\"b\\" u=1"'),
         ({"userid": "a", "perm": "write"}, "perm=write userid=a"),
         ({"empty": "", "nothing": None}, 'empty="" nothing=None'),
     ],

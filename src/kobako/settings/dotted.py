@@ -23,8 +23,9 @@ NAMES: Final = (
     ("policy", r"kinto\.plugins\.openid\.OpenIDConnectPolicy", "openid"),
     ("listener", rf"{_CORE}listeners\.redis|kinto_redis\.listeners", "redis"),
     ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.ClassicLogRenderer|", "classic"),
-    ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.MozillaHekaRenderer", "json"),
-    ("renderer", r"(?:kinto\.core|kobako)\.JsonLogFormatter", "json"),
+    ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.MozillaHekaRenderer|kobako\.logs\.HekaFormatter", "heka"),
+    ("renderer", r"(?:\w+\.)*JsonLogFormatter|kobako\.logs\.JsonFormatter", "json"),
+    ("renderer", r"logging\.Formatter|(?:\w+\.)*ColorFormatter|kobako\.logs\.TextFormatter", "classic"),
     ("id generator", rf"{_CORE}storage\.generators\.UUID4", "uuid4"),
     ("id generator", r"kinto\.views\.NameGenerator", "name"),
     ("id generator", r"kinto\.views\.RelaxedUUID", "relaxed_uuid"),
@@ -35,7 +36,7 @@ OFFERED: Final = {
     "backend": ("sqlite", "memory"),
     "policy": ("basicauth",),
     "plugin": (),
-    "renderer": ("classic", "json"),
+    "renderer": ("classic", "json", "heka"),
     "id generator": ("uuid4", "name", "relaxed_uuid"),
 }
 

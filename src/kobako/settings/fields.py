@@ -22,6 +22,7 @@ import msgspec
 
 from kobako.settings import dotted, parsing
 from kobako.settings.configfile import ConfigFile
+from kobako.settings.logsections import LogRule
 
 PARSERS: Final[dict[Any, parsing.Parser]] = {
     str: parsing.text,
@@ -56,6 +57,9 @@ class EventListener(msgspec.Struct, frozen=True):
 
 
 BASICAUTH: Final = Policy("basicauth", "basicauth")
+
+HAVE_GENERATORS: Final = frozenset({"bucket", "collection", "group", "record"})
+"""Types that `id_generator` says nothing of: files for Kinto may repeat its default, and have buckets with names."""
 
 
 def renderer(raw: str) -> str:
@@ -118,8 +122,13 @@ class Settings:
     )
     experimental_permissions_endpoint: bool = setting(False, "Serve `/permissions`: which objects one has rights on.")
     heartbeat_timeout_seconds: float = setting(10.0, "How long each check of `/__heartbeat__` may take.")
-    transaction_per_request: bool = setting(True, "Undo everything a request did when it fails.")
+    transaction_per_request: bool = setting(
+        True, "Undo everything a request did when it fails; that is always so, and `false` only a warning."
+    )
     max_body_size_bytes: int = setting(8 * 2**20, "Largest body of a request.", parse=parsing.positive)
+    initialization_sequence: tuple[str, ...] = setting(
+        (), "Steps of the start, as files for Kinto and Cliquet list them: all are done, listed or not."
+    )
 
     # Backends
     storage_backend: str = setting("sqlite", "Where objects are kept: sqlite or memory.")
@@ -140,7 +149,9 @@ class Settings:
     # Authentication and permissions
     userid_hmac_secret: str = setting("", "Key of the user ids of basicauth; another key makes everybody a stranger.")
     policies: tuple[Policy, ...] = setting(
-        (BASICAUTH,), "Ways to tell who calls, in order of trial: basicauth.", key="multiauth.policies"
+        (BASICAUTH,),
+        "Ways to tell who calls, in order of trial: basicauth, or what `multiauth.policy.<name>.use` says is one.",
+        key="multiauth.policies",
     )
     principals_by_permission: Families = family(
         "`<type>_<read|write|create>_principals`: who may do that to every object of a type.",
@@ -169,12 +180,14 @@ class Settings:
 
     # Log
     logging_renderer: str = setting(
-        "classic", "How log entries are written: classic (text) or json (mozlog, one object a line).", parse=renderer
+        "classic",
+        "How log entries are written: classic (text), json (mozlog, one object a line) or heka (as Cliquet had it).",
+        parse=renderer,
     )
 
     # Resources
     id_generators: Families = family(
-        "`id_generator`, `<type>_id_generator`: uuid4, name or relaxed_uuid, for new ids and those accepted."
+        "`<type>_id_generator`, `id_generator` (other types): uuid4, name or relaxed_uuid, for ids made and accepted."
     )
     disabled_methods: Families = family(
         "`plural_<type>_<method>_enabled`, `object_<type>_<method>_enabled`: false removes a method."
@@ -185,6 +198,8 @@ class Settings:
     """`eos` as it was written."""
     config: ConfigFile | None = field(default=None, compare=False)
     """The file the settings were read from."""
+    log_rules: tuple[LogRule, ...] = field(default=(), compare=False)
+    """What its logging sections say; empty: there are none."""
 
     def principals(self, resource: str, permission: str) -> frozenset[str]:
         """Return who has this permission on every object of a resource, by the settings.
@@ -210,8 +225,12 @@ class Settings:
         return next((self.cache_expires[name] for name in names if name in self.cache_expires), None)
 
     def id_generator(self, resource: str) -> str | None:
-        """Return ``uuid4``, ``name`` or ``relaxed_uuid``; None: the resource's own."""
-        found: str | None = self.id_generators.get(resource, self.id_generators.get(""))
+        """Return ``uuid4``, ``name`` or ``relaxed_uuid``; None: the resource's own.
+
+        That of all types is for those that have none of their own by default (16.5).
+        """
+        of_all = None if resource in HAVE_GENERATORS else self.id_generators.get("")
+        found: str | None = self.id_generators.get(resource, of_all)
         return found
 
     def is_enabled(self, endpoint: str, resource: str, method: str) -> bool:

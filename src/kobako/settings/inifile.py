@@ -1,21 +1,23 @@
 """Configuration files of Kinto's kind: sections of options, with `%(name)s` for the value of another option.
 
 `%(here)s` is the folder of the file, `%(http_port)s` the port asked for on the command line; other names are
-options of the same section or of `[DEFAULT]`. Only the sections asked for are interpolated: those about
-logging are full of `%` that mean something else.
+options of the same section or of `[DEFAULT]`. Only the sections asked for are interpolated, and never the formats
+of log entries, which are full of `%` that mean something else.
 
 Source: objects, section 26.4.
 """
 
 import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 DEFAULT_PORT = 8888
 
 _REFERENCE = re.compile(r"%(?:\((?P<name>[^)]+)\)s|(?P<percent>%)|)")
 _MAX_DEPTH = 10
+_RAW = frozenset({"format", "datefmt"})
+"""Options of formatters whose `%` mean something else."""
 
 
 class SettingsError(Exception):
@@ -27,15 +29,23 @@ def read_section(ini: Path, section: str, http_port: int = DEFAULT_PORT) -> dict
 
     Raises SettingsError for a file that cannot be read.
     """
+    return read_sections(ini, lambda name: name == section, http_port).get(section)
+
+
+def read_sections(ini: Path, wanted: Callable[[str], bool], http_port: int = DEFAULT_PORT) -> dict[str, dict[str, str]]:
+    """Return the options of all sections with wanted names, as `read_section` does."""
     parser = _parse(ini)
-    if not parser.has_section(section):
-        return None
     scope = {"here": str(ini.resolve().parent), "__file__": str(ini.resolve()), "http_port": str(http_port)}
     if parser.has_section("DEFAULT"):
         scope |= dict(parser["DEFAULT"])
-    scope |= dict(parser[section])
+    return {name: _options(ini, name, dict(parser[name]), scope) for name in parser.sections() if wanted(name)}
+
+
+def _options(ini: Path, section: str, options: dict[str, str], scope: Mapping[str, str]) -> dict[str, str]:
+    raw = _RAW if section.startswith("formatter_") else frozenset()
+    scope = {**scope, **options}
     try:
-        return {key: _interpolated(raw, scope) for key, raw in parser[section].items()}
+        return {key: value if key in raw else _interpolated(value, scope) for key, value in options.items()}
     except ValueError as error:
         raise SettingsError(f"[{section}] of {ini}: {error}.") from None
 

@@ -165,6 +165,15 @@ def is_empty(raw: str) -> bool:
     return native(raw) in (None, "")
 
 
+def is_off(raw: str) -> bool:
+    """Tell whether a setting, be it a switch or a URL, is there to say that it is not used.
+
+    >>> is_off("False"), is_off(""), is_off("udp://localhost:8125")
+    (True, True, False)
+    """
+    return is_empty(raw) or raw.strip().lower() in ("f", "false", "n", "no", "off", "0", "none")
+
+
 def _number(raw: str, kind: type[int] | type[float]) -> float:
     value = native(raw)
     if isinstance(value, str):

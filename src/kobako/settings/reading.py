@@ -14,6 +14,7 @@ from typing import Any
 from kobako.settings import configfile, dotted, names, parsing, sources
 from kobako.settings.fields import BASICAUTH, EventListener, Policy, Settings
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_section
+from kobako.settings.logsections import read_logging
 from kobako.settings.sources import Entry
 
 Entries = dict[str, Entry]
@@ -40,18 +41,21 @@ def read_settings(
     )
     entries = in_file | in_environment
     _refuse_plugins(entries)
-    is_modern = ini is not None and not any(option.startswith("cliquet.") for option in options)
+    is_modern = ini is not None and not sources.is_of_cliquet(options)
     values = _fixed(entries) | _families(entries)
     values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
     values |= {"event_listeners": tuple(_listeners(entries))}
+    log_rules, strange = read_logging(ini, values.get("logging_renderer"), http_port) if ini else ((), [])
     warnings = [
+        *strange,
         *_unknown(in_file.values(), resources),
         *_misspelt(environ, resources),
         *_without_effect(entries),
+        *_unknown_steps(entries),
     ]
     eos_text = parsing.text(entries["eos"].raw) if "eos" in entries else None
     config = configfile.describe(ini) if ini else None
-    return Settings(**values, warnings=tuple(warnings), eos_text=eos_text, config=config)
+    return Settings(**values, warnings=tuple(warnings), eos_text=eos_text, config=config, log_rules=log_rules)
 
 
 def _options(ini: Path | None, http_port: int) -> dict[str, str]:
@@ -212,4 +216,15 @@ def _misspelt(environ: Mapping[str, str], resources: Collection[str]) -> list[st
 
 
 def _without_effect(entries: Entries) -> list[str]:
-    return [f"Setting '{entries[name].label}' has no effect yet." for name in sorted(names.NOT_YET & entries.keys())]
+    switched_on = [name for name in sorted(names.NOT_YET & entries.keys()) if not parsing.is_off(entries[name].raw)]
+    found = [f"Setting '{entries[name].label}' has no effect yet." for name in switched_on]
+    transactions = entries.get("transaction_per_request")
+    if transactions and not parsing.boolean(transactions.raw):
+        found.append(f"Setting '{transactions.label}' is off, and has no effect: each request is one transaction.")
+    return found
+
+
+def _unknown_steps(entries: Entries) -> list[str]:
+    listed = entries.get("initialization_sequence", Entry("", "", 0, ""))
+    steps = [step for step in parsing.words(listed.raw) if not names.is_step(step)]
+    return [f"Setting '{listed.label}' has '{step}', which is no step that is known: it is not done." for step in steps]

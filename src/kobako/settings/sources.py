@@ -8,6 +8,8 @@ weakest.
 Source: HTTP API, sections 16.1 and 16.2.
 """
 
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -35,8 +37,9 @@ def from_file(options: Mapping[str, str]) -> dict[str, Entry]:
     'false'
     """
     prefixes = (*PREFIXES, *_own_prefixes(options))
+    read = _from_python if is_of_cliquet(options) else str
     found: dict[str, Entry] = {}
-    for option, raw in options.items():
+    for option, raw in ((name, read(text)) for name, text in options.items()):
         entry = _from_option(option, raw, prefixes)
         other = found.get(entry.name)
         if other and other.rank == entry.rank and other.raw != raw:
@@ -44,6 +47,23 @@ def from_file(options: Mapping[str, str]) -> dict[str, Entry]:
         if not other or entry.rank < other.rank:
             found[entry.name] = entry
     return found
+
+
+def is_of_cliquet(options: Iterable[str]) -> bool:
+    """Tell whether a file is of the time of Cliquet: its names say so. Some things were read otherwise then."""
+    return any(option.startswith("cliquet.") for option in options)
+
+
+def _from_python(raw: str) -> str:
+    """Return a value that is written as a Python literal, as Cliquet took it, as JSON (16.3).
+
+    >>> _from_python("None"), _from_python("'abc'"), _from_python("abc")
+    ('null', '"abc"', 'abc')
+    """
+    if raw == "None":
+        return "null"
+    quoted = re.fullmatch(r"'([^'\\]*)'", raw)
+    return json.dumps(quoted[1]) if quoted else raw
 
 
 def _from_option(option: str, raw: str, prefixes: Iterable[str]) -> Entry:

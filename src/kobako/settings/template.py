@@ -55,11 +55,13 @@ args = (sys.stderr,)
 level = NOTSET
 formatter = color
 
+# Colours appear in terminals only. To have one JSON object a line, say `formatter = json` above.
 [formatter_color]
+class = kobako.logs.TextFormatter
 format = %(levelname)-5s  %(message)s
 
 [formatter_json]
-class = kobako.JsonLogFormatter
+class = kobako.logs.JsonFormatter
 """
 
 

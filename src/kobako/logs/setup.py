@@ -1,0 +1,62 @@
+"""Which loggers write what to which stream: what the settings say of it, done.
+
+Source: objects, sections 26.1 and 26.4.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from kobako.logs.jsonlines import HekaFormatter, JsonFormatter
+from kobako.logs.text import FORMAT, TextFormatter
+from kobako.settings.logsections import LogHandler, LogRule
+
+
+def configure(
+    level: int, renderer: str = "classic", project_name: str = "kobako", rules: Sequence[LogRule] = ()
+) -> None:
+    """Log as the rules say; without any, entries of this level and above go to standard error.
+
+    A level other than INFO was asked for on the command line, and is that of all loggers.
+    """
+    rules = rules or [LogRule("", level, (LogHandler(renderer=renderer),))]
+    _ask_for_little(rules)
+    # The event loop's own chatter helps nobody, whatever the level.
+    logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))
+    made = {each: _handler(each, project_name) for rule in rules for each in rule.handlers}
+    for rule in rules:
+        logger = logging.getLogger(rule.name)
+        logger.setLevel(rule.level if level == logging.INFO else level)
+        logger.propagate = rule.propagates
+        for old in logger.handlers[:]:
+            logger.removeHandler(old)
+            old.close()
+        for each in rule.handlers:
+            logger.addHandler(made[each])
+        if not rule.name and not rule.handlers:
+            # Or else `logging` would find a handler of its own, which escapes nothing.
+            logger.addHandler(logging.NullHandler())
+
+
+def _ask_for_little(rules: Sequence[LogRule]) -> None:
+    # What no renderer tells is not asked for: that is half of what an entry costs.
+    formats = " ".join(handler.line_format for rule in rules for handler in rule.handlers)
+    is_asked = "%(process" in formats or "%(thread" in formats
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = is_asked
+
+
+def _handler(handler: LogHandler, project_name: str) -> logging.Handler:
+    stream = sys.stdout if handler.stream == "stdout" else sys.stderr
+    made = logging.StreamHandler(stream)
+    made.setLevel(handler.level)
+    made.setFormatter(_formatter(handler, project_name, colours=stream.isatty() and not os.environ.get("NO_COLOR")))
+    return made
+
+
+def _formatter(handler: LogHandler, project_name: str, *, colours: bool) -> logging.Formatter:
+    if handler.renderer == "json":
+        return JsonFormatter(project_name)
+    if handler.renderer == "heka":
+        return HekaFormatter(project_name)
+    return TextFormatter(handler.line_format or FORMAT, handler.datefmt or None, colours=colours)
