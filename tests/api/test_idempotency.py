@@ -103,6 +103,16 @@ async def test_a_key_that_came_with_another_request_is_refused(
     assert (await owner.get(RECORDS)).json == before
 
 
+async def test_the_same_body_in_another_dialect_of_patch_is_another_request(owner: Client) -> None:
+    await owner.put(f"{RECORDS}/r", {"n": 1})
+    await owner.patch(f"{RECORDS}/r", {"n": None}, headers=KEY)
+
+    merge_patch = KEY | {"Content-Type": "application/merge-patch+json"}
+    answer = await owner.patch(f"{RECORDS}/r", {"n": None}, headers=merge_patch)
+
+    assert answer.status == 422
+
+
 async def test_a_key_is_of_a_user(client: Client) -> None:
     mine = await client.put("/buckets/mine", {}, headers=KEY)
     hers = await client.as_user("ann").put("/buckets/hers", {}, headers=KEY)

@@ -1,6 +1,7 @@
 """SQLite: the contracts, and what only this backend has. Writers are in test_sqlite_writer.py."""
 
 import asyncio
+import gc
 import os
 import signal
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from kobako.databases import sqlite_fitness
+from kobako.databases import sqlite_fitness, sqlite_session
 from kobako.databases.base import BackendUnavailable, UnfitDatabase
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.permission import sqlite as permission
@@ -328,3 +329,61 @@ class TestSQL:
             rows = unit.session.run("SELECT purged_before, last_modified FROM lists")
 
         assert rows == [(last + 1, last + 1)]
+
+
+class TestLongReads:
+    """A query that would take minutes is ended: nobody can keep the connections, or all who write, for so long."""
+
+    ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+
+    async def test_a_statement_that_reads_for_too_long_is_ended(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_session, "LONGEST_READ_S", 0.05)
+        with pytest.raises(BackendUnavailable):
+            async with database.begin() as unit:
+                await unit.session.read_aside(self.ENDLESS, ())
+        assert await database.check()
+
+    async def test_what_its_unit_wrote_before_is_kept_if_the_unit_goes_on(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_session, "LONGEST_READ_TO_WRITE_S", 0.05)
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.put(RECORDS, "r", "{}")
+            with pytest.raises(BackendUnavailable):
+                await unit.session.read_aside(self.ENDLESS, ())
+        assert await get(database, "r")
+
+    async def test_an_acl_of_many_principals_is_written_aside(self, database: SQLiteDatabase) -> None:
+        principals = [f"account:{number}" for number in range(permission.MANY + 1)]
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.replace("/buckets/b", {"read": principals})
+            assert sorted((await unit.permission.acl("/buckets/b"))["read"]) == sorted(principals)
+
+    async def test_many_filters_leave_the_event_loop_whatever_the_number_of_objects(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_session, "LONGEST_READ_S", 0.05)
+        for number in range(100):
+            await put(database, f"r{number}", {"a": "x" * 5000})
+        filters = (Filter("a", Operator.LIKE, "*x*x*x*"),) * 990
+        with pytest.raises(BackendUnavailable):
+            await read(database, filters=filters)
+
+    async def test_a_read_that_is_cancelled_leaves_no_complaint_behind(self, database: SQLiteDatabase) -> None:
+        complaints = list[object]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+
+        async def endless() -> None:
+            async with database.begin() as unit:
+                await unit.session.read_aside(self.ENDLESS, ())
+
+        task = asyncio.create_task(endless())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        del task
+        gc.collect()
+        assert complaints == []

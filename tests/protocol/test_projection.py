@@ -3,7 +3,7 @@
 import pytest
 
 from kobako.protocol.jsontext import MAX_DEPTH
-from kobako.protocol.projection import project
+from kobako.protocol.projection import prepare, project
 
 DATA = {
     "id": "r1",
@@ -62,3 +62,10 @@ def test_the_deepest_object_can_be_projected():
         deep = {"a": deep}
 
     assert project(deep, ("a." * (MAX_DEPTH - 1) + "end", "a." * 10_000)) == deep
+
+
+def test_fields_are_read_once_for_many_objects():
+    """Thousands of names, read again for each object of a page, kept everybody else waiting."""
+    selected = prepare(iter(["title", "person.name"]))
+
+    assert selected(DATA) == selected(DATA) == MANAGED | {"title": "Matsutake", "person": {"name": "Ann"}}

@@ -186,7 +186,7 @@ class ReadingUnit(SQLiteUnit):
         self._use(self._connection, writes=False)
         try:
             self.session.run("BEGIN")
-        except BackendUnavailable:
+        except BaseException:
             self._readers.give_back(self._connection)
             raise
         return self

@@ -16,6 +16,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 
+LONGEST_READ_S = 30.0
+"""How long a unit may go through lists: it keeps one of few connections."""
+
+LONGEST_READ_TO_WRITE_S = 3.0
+"""The same in a unit that writes: all others wait for it, and give up after 5 s."""
+
 # Errors that are no defect of ours: the file, the disk, the locks. Others go through as they are.
 UNAVAILABLE = (
     apsw.BusyError,
@@ -44,12 +50,13 @@ def unavailable(error: BaseException) -> BackendUnavailable:
 class Session:
     """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
 
-    __slots__ = ("_connection", "_execute", "_writes")
+    __slots__ = ("_connection", "_execute", "_left_s", "_writes")
 
     def __init__(self, connection: apsw.Connection, *, writes: bool) -> None:
         self._connection = connection
         self._execute: Callable[..., apsw.Cursor] = connection.execute
         self._writes = writes
+        self._left_s = LONGEST_READ_TO_WRITE_S if writes else LONGEST_READ_S
 
     def run(self, sql: str, bindings: Sequence[Any] = ()) -> Rows:
         """Run a statement and return its rows. Raises BackendUnavailable."""
@@ -75,6 +82,18 @@ class Session:
                 self._connection.interrupt()
             await _settled(running)
             raise
+
+    async def read_aside(self, sql: str, bindings: Sequence[Any]) -> Rows:
+        """Run a statement that reads in a thread. Raises BackendUnavailable, too, when the unit reads for too long."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # Of what only reads the transaction survives the interruption.
+        alarm = loop.call_later(max(self._left_s, 0), self._connection.interrupt)
+        try:
+            return await self.aside(self.run, sql, bindings)
+        finally:
+            alarm.cancel()
+            self._left_s -= loop.time() - began
 
     @property
     def is_over(self) -> bool:
@@ -103,3 +122,6 @@ async def _settled(running: "asyncio.Future[Any]") -> None:
             await asyncio.wait([running])
         except asyncio.CancelledError:
             continue
+    # Nobody is left to be told how it failed; asyncio would log that as a defect.
+    if not running.cancelled():
+        running.exception()

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from kobako.http.authentication import authenticate
+from kobako.http.inputs import media_type
 from kobako.http.site import Site
 from kobako.model.transaction import Transaction
 from kobako.protocol import jsontext
@@ -98,7 +99,7 @@ async def recall(tx: Transaction, attempt: Attempt) -> Response | None:
         kept = _decoder.decode(found.text) if found else None
         if kept and kept.at > attempt.now - DAY_MS:
             if kept.fingerprint != attempt.fingerprint:
-                wrong = "Idempotency-Key was used for another request (method, path, query or body differ)"
+                wrong = "Idempotency-Key was used for another request (method, path, query, type or body differ)"
                 raise KeyReused([Problem("header", "Idempotency-Key", wrong)])
             return Response(status=kept.status, headers=kept.headers, body=kept.body.encode(), errno=kept.errno)
     return None
@@ -134,5 +135,6 @@ def require_none_of_their_own(request: Request, parts: Sequence[Request]) -> Non
 
 
 def _fingerprint(request: Request) -> str:
-    head = jsontext.encode([request.method, request.path, request.query])
+    # The same body is another patch in another dialect.
+    head = jsontext.encode([request.method, request.path, request.query, media_type(request)])
     return hashlib.sha256(head.encode() + request.body).hexdigest()

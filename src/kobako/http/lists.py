@@ -5,6 +5,7 @@ Source: HTTP API, sections 5.3 and 9.
 
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,12 +15,11 @@ from kobako.http.inputs import Inputs
 from kobako.http.responses import cache_headers, json_response, list_response, not_modified, object_response
 from kobako.http.site import Call, Run
 from kobako.model import access, acls, objects
-from kobako.protocol import etags, jsontext, pagination, query
+from kobako.protocol import etags, jsontext, pagination, projection, query
 from kobako.protocol.errors import invalid
 from kobako.protocol.messages import Response
 from kobako.protocol.pagination import Token
 from kobako.protocol.params import encode
-from kobako.protocol.projection import project
 from kobako.protocol.query import ListQuery
 
 DELETION: Final = "deletion-token-"
@@ -98,8 +98,8 @@ async def delete_list(call: Call) -> Response:
     given.check()
     checks.require_list_version(given, timestamp)
     wanted = _list_query(call, given)
-    if wanted.token and await tx.backends.cache.delete(DELETION + wanted.token.nonce) is None:
-        raise invalid("querystring", None, "_token was already used or has expired.")
+    if wanted.token:
+        await _use_up(call, wanted.token.nonce)
     # Tombstones are never targets, whatever the filters bear on.
     live = msgspec.structs.replace(wanted.selection, tombstones=False)
     wanted = msgspec.structs.replace(wanted, selection=live)
@@ -111,9 +111,21 @@ async def delete_list(call: Call) -> Response:
     latest = max((each.last_modified for each in tombstones), default=timestamp)
     response = list_response(tombstones, latest)
     if page.following:
-        await tx.backends.cache.set(DELETION + nonce, True, call.site.settings.pagination_token_validity_seconds)
+        await _make_valid(call, nonce)
         response.headers["Next-Page"] = next_page(call, given, wanted, page.following)
     return _with_deprecations(response, given)
+
+
+async def _make_valid(call: Call, nonce: str) -> None:
+    seconds = call.site.settings.pagination_token_validity_seconds
+    await call.tx.backends.cache.set(DELETION + nonce, True, seconds)
+
+
+async def _use_up(call: Call, nonce: str) -> None:
+    """Let a token serve, for once: unless the deletion is undone, then it serves again. Raises InvalidParameters."""
+    if await call.tx.backends.cache.delete(DELETION + nonce) is None:
+        raise invalid("querystring", None, "_token was already used or has expired.")
+    call.tx.when_undone.append(partial(_make_valid, call, nonce))
 
 
 def _list_query(call: Call, given: Inputs) -> ListQuery:
@@ -128,7 +140,8 @@ def _list_query(call: Call, given: Inputs) -> ListQuery:
 
 def _page_response(call: Call, given: Inputs, wanted: ListQuery, page: objects.Page, etag: int) -> Response:
     if wanted.fields:
-        data = [project(each.data(), wanted.fields) for each in page.objects]
+        project = projection.prepare(wanted.fields)
+        data = [project(each.data()) for each in page.objects]
         response = json_response(jsontext.encode({"data": data}), headers=etags.headers_for(etag))
     else:
         response = list_response(page.objects, etag)

@@ -7,6 +7,7 @@ stored objects: they are filtered and sorted here, by the rules of any list, and
 Source: objects, 8; HTTP API, 9.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
@@ -17,11 +18,10 @@ from kobako.http.responses import cache_headers, json_response
 from kobako.http.site import Call, Run, Site
 from kobako.model import access
 from kobako.model.resource import Resource, Target
-from kobako.protocol import etags, filters, jsontext, ordering, pagination, query
+from kobako.protocol import etags, filters, jsontext, ordering, pagination, projection, query
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.messages import Response
 from kobako.protocol.pagination import Token
-from kobako.protocol.projection import project
 from kobako.protocol.query import ListQuery
 from kobako.protocol.selection import Selection, Sort
 
@@ -58,14 +58,14 @@ async def get_permissions(call: Call) -> Response:
     constant = call.tx.storage.epoch
     wanted = _query(call, given)
     entries = await _entries(call)
-    tests = [filters.prepare(each) for each in wanted.selection.filters]
-    passing = [each for each in entries if all(test(each) for test in tests)]
+    # In a thread: there may be many of both, and all others would wait.
+    passing = await asyncio.to_thread(_passing, entries, wanted)
     headers = {**etags.headers_for(constant), **await cache_headers(call)}
     if call.request.method == "HEAD":
         total = str(len(passing))
         return json_response("", headers={**headers, "Total-Objects": total, "Total-Records": total})
-    page, following = _page(passing, wanted, constant)
-    data = [project(each, wanted.fields) for each in page] if wanted.fields else page
+    page, following = await asyncio.to_thread(_page, passing, wanted, constant)
+    data = list(map(projection.prepare(wanted.fields), page)) if wanted.fields else page
     if following:
         headers["Next-Page"] = next_page(call, given, wanted, following)
     return json_response(jsontext.encode({"data": data}), headers=headers)
@@ -87,6 +87,11 @@ def _query(call: Call, given: Inputs) -> ListQuery:
     token = pagination.read(params.get("_token", ("",))[0], sort, sparse=True)
     after = token.after if token else None
     return ListQuery(Selection(filters=found, sort=sort, after=after), limit, fields, token)
+
+
+def _passing(entries: Iterable[JsonObject], wanted: ListQuery) -> list[JsonObject]:
+    tests = [filters.prepare(each) for each in wanted.selection.filters]
+    return [each for each in entries if all(test(each) for test in tests)]
 
 
 def _page(entries: Iterable[JsonObject], wanted: ListQuery, constant: int) -> tuple[list[JsonObject], Token | None]:

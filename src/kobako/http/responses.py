@@ -6,7 +6,7 @@ Source: HTTP API, sections 2, 7.2, 9.1, 10 and 13.5.
 import logging
 from collections.abc import Sequence
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Final
 
 from kobako.databases.base import BackendUnavailable
 from kobako.http import log
@@ -17,6 +17,9 @@ from kobako.protocol import etags, jsontext
 from kobako.protocol.errors import ApiError, Conflict, ServerError, ServiceUnavailable
 from kobako.protocol.messages import Request, Response
 from kobako.storage.base import DuplicateTimestamp, Stored
+
+LONGEST_KEPT_S: Final = 2**31 - 1
+"""What caches understand at most (RFC 9111, section 1.2.2); a date so far ahead can still be written."""
 
 _log = logging.getLogger("kobako.errors")
 
@@ -62,6 +65,7 @@ async def cache_headers(call: Call) -> dict[str, str]:
 
 def expiring(seconds: int, now_s: float) -> dict[str, str]:
     """Return the headers of what may be kept so many seconds; for 0, of what must not be kept at all."""
+    seconds = min(seconds, LONGEST_KEPT_S)
     expires = formatdate(now_s + seconds, usegmt=True)
     if seconds:
         return {"Cache-Control": f"max-age={seconds}", "Expires": expires}

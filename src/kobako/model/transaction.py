@@ -3,7 +3,8 @@
 Source: objects, 20.2; design, "The walk of a request".
 """
 
-from collections.abc import Callable, Collection, Set
+import logging
+from collections.abc import Awaitable, Callable, Collection, Set
 from types import TracebackType
 
 from kobako.cache.base import Cache
@@ -17,11 +18,13 @@ from kobako.storage.base import Place, Storage
 SettingsGrants = Callable[[str, frozenset[str]], Set[Action]]
 """(kind of object, principals) -> what the settings let these principals do to all objects of that kind."""
 
+_log = logging.getLogger("kobako.transactions")
+
 
 class Transaction:
     """One unit of work. What is done through it is committed as a whole, or not at all."""
 
-    __slots__ = ("_unit", "backends", "events", "groups", "now", "permission", "storage")
+    __slots__ = ("_unit", "backends", "events", "groups", "now", "permission", "storage", "when_undone")
 
     def __init__(self, backends: "Backends", unit: Unit):
         self.backends = backends
@@ -32,6 +35,8 @@ class Transaction:
         self.now = backends.clock()
         # Principals are read once for a request, or a whole batch (section 4.4).
         self.groups: dict[str, frozenset[str]] = {}
+        # What puts right, outside of the database, what was done there for a unit or part that is undone.
+        self.when_undone: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def resources(self) -> Resources:
@@ -48,6 +53,15 @@ class Transaction:
             self.groups[user] = await self.permission.groups(user)
         return self.groups[user]
 
+    async def put_right(self, mark: int = 0) -> None:
+        """Run what was noted for the case of being undone, since `mark`: the latest first."""
+        while len(self.when_undone) > mark:
+            try:
+                await self.when_undone.pop()()
+            except Exception:
+                # What undoes the unit is what the caller has to learn.
+                _log.exception("What was done outside of the database could not be put right")
+
     def part(self) -> "Part":
         """Undo what is done inside, events too, when an exception leaves it."""
         return Part(self, self._unit)
@@ -57,19 +71,21 @@ class Part:
     """A part of a transaction that may fail alone."""
 
     def __init__(self, tx: Transaction, unit: Unit):
-        self._events = tx.events
+        self._tx = tx
         self._savepoint = unit.savepoint()
 
     async def __aenter__(self) -> None:
-        self._mark = self._events.mark()
+        self._mark, self._undone_mark = self._tx.events.mark(), len(self._tx.when_undone)
         await self._savepoint.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._events.rewind(self._mark)
+            self._tx.events.rewind(self._mark)
         await self._savepoint.__aexit__(kind, error, trace)
+        if error is not None:
+            await self._tx.put_right(self._undone_mark)
 
 
 class Backends:
@@ -97,16 +113,23 @@ class Backends:
 class Beginning:
     """What `async with backends.begin()` enters."""
 
-    __slots__ = ("_backends", "_unit")
+    __slots__ = ("_backends", "_tx", "_unit")
 
     def __init__(self, backends: Backends, lists: Collection[Place]):
         self._backends = backends
         self._unit = backends.database.begin(lists)
 
     async def __aenter__(self) -> Transaction:
-        return Transaction(self._backends, await self._unit.__aenter__())
+        self._tx = Transaction(self._backends, await self._unit.__aenter__())
+        return self._tx
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._unit.__aexit__(kind, error, trace)
+        is_kept = False
+        try:
+            await self._unit.__aexit__(kind, error, trace)
+            is_kept = kind is None
+        finally:
+            if not is_kept:
+                await self._tx.put_right()

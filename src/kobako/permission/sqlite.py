@@ -68,7 +68,7 @@ class SQLitePermission:
 
     async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
         """Return the (uri, permission) of all ACLs that name one of the principals."""
-        return set(await self._session.aside(self._run, HELD, (_array(principals),)))
+        return set(await self._session.read_aside(HELD, (_array(principals),)))
 
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object."""
@@ -81,8 +81,8 @@ class SQLitePermission:
         """Set the permissions named to exactly these principals."""
         for permission, principals in acl.items():
             self._run("DELETE FROM aces WHERE uri = ? AND permission = ?", (uri, permission))
-            for principal in principals:
-                self._run("INSERT OR IGNORE INTO aces VALUES (?, ?, ?)", (principal, uri, permission))
+            rows = [(principal, uri, permission) for principal in principals]
+            await self._write_all(["INSERT OR IGNORE INTO aces VALUES (?, ?, ?)"], rows)
 
     async def forget(self, uris: Collection[str]) -> None:
         """Remove all that is known of these objects and of everything under them."""

@@ -5,13 +5,14 @@ Source: HTTP API, section 12.
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
 from kobako.protocol import jsontext, payload
-from kobako.protocol.errors import ApiError, InvalidParameters, Problem, invalid
+from kobako.protocol.errors import MAX_PROBLEMS, ApiError, InvalidParameters, Problem, invalid
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.messages import Request, Response
 
@@ -35,7 +36,7 @@ def read(request: Request, prefix: str, limit: int | None) -> Batch:
     problems: list[Problem] = []
     body = payload.parse(request.body, problems)
     if not problems:
-        problems.extend(_faults(body))
+        problems.extend(islice(_faults(body), MAX_PROBLEMS))
     if problems:
         raise InvalidParameters(problems)
     if limit and len(body["requests"]) > limit:

@@ -7,9 +7,12 @@ Source: HTTP API, sections 2.1 to 2.4.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+MAX_PROBLEMS: Final = 100
+"""What is told of one thing that is wrong many times over: a body of a million faults makes no larger answer."""
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=False):

@@ -18,7 +18,8 @@ from kobako.protocol.errors import InvalidParameters, invalid
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import MISSING, Sort
 
-MAX_LENGTH = 65536
+MAX_LENGTH = 16384
+"""Characters of a token: it has to fit into a URL, with what else the client asks."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -36,11 +37,18 @@ class _Wire(msgspec.Struct):
 
 
 def write(token: Token, sort: tuple[Sort, ...]) -> str:
-    """Return the text of a token for the next page of a list in this order."""
+    """Return the text of a token for the next page of a list in this order.
+
+    Raises InvalidParameters where the values to go on from are too large for a URL.
+    """
     pairs = zip(sort, token.after, strict=True)
     last_object = {key.field: value for key, value in pairs if value is not MISSING}
     text = jsontext.encode(_Wire(last_object, token.timestamp, token.nonce))
-    return base64.urlsafe_b64encode(text.encode()).decode()
+    encoded = base64.urlsafe_b64encode(text.encode()).decode()
+    if len(encoded) > MAX_LENGTH:
+        largest = max(last_object, key=lambda field: len(jsontext.encode(last_object[field])))
+        raise invalid("querystring", "_sort", f"The values of '{largest[:200]}' are too large to read page by page")
+    return encoded
 
 
 def read(text: str, sort: tuple[Sort, ...], *, sparse: bool = False) -> Token | None:

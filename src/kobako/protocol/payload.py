@@ -6,12 +6,13 @@ Source: HTTP API, sections 2.3 and 11.1.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from kobako.protocol import jsontext
-from kobako.protocol.errors import Problem
+from kobako.protocol.errors import MAX_PROBLEMS, Problem
 from kobako.protocol.jsontext import JsonObject
 
 GivenPermissions = dict[str, list[str] | None]
@@ -52,7 +53,7 @@ def read(body: bytes, permissions: Sequence[str], problems: list[Problem]) -> Bo
     found: list[Problem] = []
     value = parse(body, found)
     if not found:
-        found.extend(_faults(value, permissions))
+        found.extend(islice(_faults(value, permissions), MAX_PROBLEMS))
     problems.extend(found)
     return EMPTY if found else Body(value.get("data"), value.get("permissions"))
 

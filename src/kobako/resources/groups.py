@@ -1,16 +1,20 @@
 """Groups: a principal that users have in common. Source: objects, 4."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
 from kobako import EVERYONE, NAME, Change, InvalidParameters, JsonObject, Problem, Resource, Target, Transaction
 from kobako.resources.buckets import BUCKET
 
+MAX_FAULTS: Final = 100
+"""What is told of members who can be none, however many they are."""
+
 
 def validated(data: JsonObject, path: str) -> JsonObject:
     """Return the data of a group, with its list of members. Raises InvalidParameters for one who can be none."""
     members = data.get("members", [])
-    problems = list(_faults(members, f"{path}members"))
+    problems = list(islice(_faults(members, f"{path}members"), MAX_FAULTS))
     if problems:
         raise InvalidParameters(problems)
     return {**data, "members": members}

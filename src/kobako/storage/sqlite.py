@@ -22,6 +22,9 @@ MANY = 500
 
 LONGEST_PAGE = 1000
 
+FEW_FILTERS = 10
+"""With more of them a statement may take long on few rows, too: a query string has room for a thousand."""
+
 TYPES = ("'null'", "'text'", "'integer', 'real'", "'false', 'true'", "'array'", "'object'")
 """What SQLite calls the types, by rank."""
 
@@ -197,10 +200,11 @@ class SQLiteStorage:
         return rows[0] if rows else None
 
     async def _read(self, place: Place, selection: Selection, statement: str, values: Sequence[Any]) -> Rows:
-        """Run a statement, in a thread if it goes through many objects."""
-        if _is_short(selection) or self._run(SIZE, (place.parent, place.resource))[0][0] < MANY:
+        """Run a statement, in a thread if it goes through many objects, or looks at each many times."""
+        few = len(selection.filters) <= FEW_FILTERS
+        if few and (_is_short(selection) or self._run(SIZE, (place.parent, place.resource))[0][0] < MANY):
             return self._run(statement, values)
-        return await self._session.aside(self._run, statement, values)
+        return await self._session.read_aside(statement, values)
 
     async def _next_version(self, place: Place, id: str, wanted: int | None) -> tuple[int, int]:
         """Set the timestamp of a list, opened if need be, for a write; return the list and the object's timestamp."""
