@@ -34,3 +34,34 @@ def backend(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path, monk
         monkeypatch.setattr("kobako.app.open_database", on_sqlite)
     name: str = request.param
     return name
+
+
+ABOUT_HTTP = {
+    f"test_{topic}"
+    for topic in (
+        "about",
+        "acl_bodies",
+        "authentication",
+        "batch_paths",
+        "cors",
+        "edge",
+        "end_of_service",
+        "errors",
+        "openapi",
+        "permissions",
+        "preconditions",
+        "refusals",
+        "request_log",
+        "urls",
+        "utilities",
+    )
+}
+"""Topics in which backends play no part: the quick checks take them on memory only."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if item.path.stem in ABOUT_HTTP and callspec and callspec.params.get("backend") == "sqlite":
+            item.add_marker(pytest.mark.slow)
