@@ -54,11 +54,15 @@ def secret_file(settings: Settings) -> Path | None:
 
 
 def is_new(settings: Settings) -> bool:
-    """Tell whether the database is a file that is not there yet, so that making it changes nobody's data."""
+    """Tell whether the database is a file that is not there yet, so that making it changes nobody's data.
+
+    Raises BackendUnavailable.
+    """
     if settings.storage_backend != "sqlite":
         return False
-    path = sqlite_path("storage_url", settings.storage_url)
-    return not path.exists() or path.stat().st_size == 0
+    from kobako.databases import sqlite
+
+    return sqlite.is_empty(sqlite_path("storage_url", settings.storage_url))
 
 
 def check_workers(settings: Settings, workers: int) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import psutil
 import pytest
 from tests.server.process import PATIENCE_S, Server, running
@@ -104,6 +105,16 @@ def test_two_first_starts_at_once_agree_on_the_secret(tmp_path: Path) -> None:
         for each in others:
             each.terminate()
             each.communicate(timeout=PATIENCE_S)
+
+
+def test_a_first_start_that_was_killed_before_the_schema_is_made_up_for(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "kobako.db"))
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    assert (tmp_path / "kobako.db").stat().st_size > 0
+
+    with running(tmp_path) as server:
+        assert get(server, "/buckets")[0] == 200
 
 
 def test_a_configuration_is_served_as_it_says(tmp_path: Path) -> None:

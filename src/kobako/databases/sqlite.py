@@ -40,6 +40,14 @@ READER_WAIT_MS = 1000
 """Readers wait for nobody, but for a process that repairs the log after a crash."""
 
 
+def is_empty(path: Path) -> bool:
+    """Tell whether there is no database yet, or one without a table. Raises BackendUnavailable."""
+    try:
+        return sqlite_migrations.is_empty(path)
+    except UNAVAILABLE as error:
+        raise unavailable(error) from error
+
+
 class SQLiteDatabase:
     """Objects and permissions in one file. `busy_timeout_s`: how long a unit waits for its turn or for a lock."""
 

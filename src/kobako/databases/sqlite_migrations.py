@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 
 import apsw
 
@@ -32,6 +33,22 @@ def check(connection: apsw.Connection) -> None:
         raise UnfitDatabase(f"{connection.filename} is {state}: run kobako migrate")
     if found > known:
         raise UnfitDatabase(f"{connection.filename} is newer than this kobako: its schema is {found}, not {known}")
+
+
+def is_empty(path: Path, timeout_s: float = 30.0) -> bool:
+    """Tell whether a file is missing or has no table: so from before its making to the commit that ends it.
+
+    The bytes of a file do not tell: a making that runs, or was killed, has written some.
+    Raises apsw.BusyError when it is locked for longer than the timeout, apsw.NotADBError.
+    """
+    if not path.exists():
+        return True
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(int(timeout_s * 1000))
+        return connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0] == 0
+    finally:
+        connection.close(True)
 
 
 def version(connection: apsw.Connection) -> int:
