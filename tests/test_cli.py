@@ -194,10 +194,21 @@ def test_start_refuses_a_database_of_another_version(refused: Callable[..., str]
 
 
 def test_start_refuses_a_database_without_its_secret(refused: Callable[..., str]) -> None:
-    Path("kobako.db").write_bytes(b"something")
+    import apsw
+
+    connection = apsw.Connection("kobako.db")
+    connection.execute("CREATE TABLE something (id)")
+    connection.close()
 
     assert "kobako.secret is missing" in refused("start", "--port", "0")
     assert not Path("kobako.secret").exists()
+
+
+def test_start_refuses_a_file_that_is_no_database(refused: Callable[..., str]) -> None:
+    Path("kobako.db").write_bytes(b"something")
+
+    assert refused("start", "--port", "0").endswith("kobako.db: SQLite: file is not a database")
+    assert Path("kobako.db").read_bytes() == b"something"
 
 
 def test_start_refuses_a_secret_that_is_empty(refused: Callable[..., str]) -> None:

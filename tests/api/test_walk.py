@@ -69,7 +69,7 @@ async def notes(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
         async def __aexit__(self, *error: Any) -> Any:
             return await self.unit.__aexit__(*error)
 
-    monkeypatch.setattr(type(database), "begin", lambda self, lists=(): Beginning(begin(self, lists)))
+    monkeypatch.setattr(type(database), "begin", lambda self, *what: Beginning(begin(self, *what)))
     return found
 
 

@@ -5,12 +5,17 @@ others from its commit on and never before. Units that write the same list wait 
 therefore grow in the order of commits, and a client that polls misses nothing (reliability, 4.1).
 """
 
-from collections.abc import Callable, Collection
+import asyncio
+import random
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from kobako.permission.base import Permission
 from kobako.storage.base import Place, Storage
+
+PAUSES_S = (0.02, 0.04, 0.08)
+"""What is waited before each further attempt, less a random part, so that two do not meet again (C15)."""
 
 Clock = Callable[[], int]
 """Returns the time, in milliseconds since the epoch. Handed in, so that tests can set it back."""
@@ -21,6 +26,10 @@ class BackendUnavailable(Exception):
 
     The one exception: when the commit itself was cut off, the unit may have been kept, whole.
     """
+
+
+class TryAgain(BackendUnavailable):
+    """The unit met others in its way (a version that changed, a deadlock). Nothing was kept; again, it may succeed."""
 
 
 class UnfitDatabase(Exception):
@@ -56,12 +65,13 @@ class Database(Protocol):
         """Finish what is running, and let go of files and connections."""
         ...
 
-    def begin(self, lists: Collection[Place] = ()) -> AbstractAsyncContextManager[Unit]:
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> AbstractAsyncContextManager[Unit]:
         """Begin a unit of work: it commits on a clean exit, and else undoes all.
 
         `lists` are those it will write: they are locked before anything is read, to the commit, so what the unit
-        reads stays true. Without them the unit only reads. The exit returns after the commit: whoever answers a
-        client after it answers for something durable. Raises BackendUnavailable, on entry and on exit.
+        reads stays true; with them, the lists under each URI of `emptied`, objects that may be deleted. Without lists
+        the unit only reads. The exit returns after the commit: whoever answers a client after it answers for
+        something durable. Raises BackendUnavailable, on entry and on exit, and TryAgain at any step: see `attempts`.
         """
         ...
 
@@ -76,3 +86,35 @@ class Database(Protocol):
     async def check(self) -> bool:
         """Tell whether the database answers (heartbeat). Shows in no list, count or timestamp."""
         ...
+
+
+class Attempt:
+    """One go at a piece of work: TryAgain, raised inside, is swallowed after a pause, unless it is the last."""
+
+    def __init__(self, pause_s: float | None) -> None:
+        self._pause_s = pause_s
+        self.is_done = False
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self.is_done = kind is None
+        if kind is None or self._pause_s is None or not issubclass(kind, TryAgain):
+            return False
+        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1))
+        return True
+
+
+def attempts() -> Iterator[Attempt]:
+    """Return the goes at a piece of work that begins units of its own, until one is done:
+
+    for attempt in attempts():
+        async with attempt, database.begin(lists) as unit:
+            ...
+    """
+    for pause_s in (*PAUSES_S, None):
+        attempt = Attempt(pause_s)
+        yield attempt
+        if attempt.is_done:
+            return

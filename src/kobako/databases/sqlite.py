@@ -45,7 +45,7 @@ def is_empty(path: Path) -> bool:
     try:
         return sqlite_migrations.is_empty(path)
     except UNAVAILABLE as error:
-        raise unavailable(error) from error
+        raise BackendUnavailable(f"{path}: {unavailable(error)}") from error
 
 
 class SQLiteDatabase:
@@ -85,7 +85,7 @@ class SQLiteDatabase:
         await self._writer.close()
         self._opened_by.pop(self._path, None)
 
-    def begin(self, lists: Collection[Place] = ()) -> "ReadingUnit | WritingUnit":
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "ReadingUnit | WritingUnit":
         """Begin a unit of work: see the contract. Any list takes the lock of the whole file."""
         self._check_open()
         if lists:
@@ -111,7 +111,7 @@ class SQLiteDatabase:
         """Tell whether the file can be read."""
         try:
             async with self.begin() as unit:
-                return unit.storage.epoch is not None
+                return await unit.storage.epoch() is not None
         except BackendUnavailable:
             return False
 

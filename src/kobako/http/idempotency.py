@@ -38,7 +38,7 @@ SHARD = slice(2)
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Once(msgspec.Struct, frozen=True):
     """A request with a key: whose it is, under which id its answer is kept, where, and what the request was."""
 
     user: str
@@ -74,7 +74,7 @@ class _Kept(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Kept)
 
 
-async def attempt(site: Site, request: Request) -> Attempt:
+async def once(site: Site, request: Request) -> Once:
     """Return what a request with a key is known by.
 
     Raises InvalidParameters for what is no key, MissingToken for anybody: a key is a user's.
@@ -86,40 +86,40 @@ async def attempt(site: Site, request: Request) -> Attempt:
     if identity is None:
         raise MissingToken("An Idempotency-Key needs an authenticated user.")
     id = hashlib.sha256(f"{identity.user}\n{key}".encode()).hexdigest()
-    return Attempt(identity.user, id, _fingerprint(request), site.backends.clock())
+    return Once(identity.user, id, _fingerprint(request), site.backends.clock())
 
 
-async def recall(tx: Transaction, attempt: Attempt) -> Response | None:
+async def recall(tx: Transaction, once: Once) -> Response | None:
     """Return the answer that was given to this request before, None if it is the first.
 
     Raises KeyReused if the key came with another request.
     """
-    for place in (attempt.today, attempt.yesterday):
-        found = await tx.storage.get(place, attempt.id)
+    for place in (once.today, once.yesterday):
+        found = await tx.storage.get(place, once.id)
         kept = _decoder.decode(found.text) if found else None
-        if kept and kept.at > attempt.now - DAY_MS:
-            if kept.fingerprint != attempt.fingerprint:
+        if kept and kept.at > once.now - DAY_MS:
+            if kept.fingerprint != once.fingerprint:
                 wrong = "Idempotency-Key was used for another request (method, path, query, type or body differ)"
                 raise KeyReused([Problem("header", "Idempotency-Key", wrong)])
             return Response(status=kept.status, headers=kept.headers, body=kept.body.encode(), errno=kept.errno)
     return None
 
 
-async def remember(tx: Transaction, attempt: Attempt, response: Response) -> None:
+async def remember(tx: Transaction, once: Once, response: Response) -> None:
     """Keep the answer to a request, with what the request wrote."""
-    place = attempt.today
+    place = once.today
     emptied = await tx.storage.timestamp(place)
-    if emptied is not None and emptied < attempt.now // DAY_MS * DAY_MS:
+    if emptied is not None and emptied < once.now // DAY_MS * DAY_MS:
         await tx.storage.close_under(place.parent, tombstones=False)
     kept = _Kept(
-        at=attempt.now,
-        fingerprint=attempt.fingerprint,
+        at=once.now,
+        fingerprint=once.fingerprint,
         status=response.status,
         errno=response.errno,
         headers=response.headers,
         body=response.body.decode(),
     )
-    await tx.storage.put(place, attempt.id, jsontext.encode(kept))
+    await tx.storage.put(place, once.id, jsontext.encode(kept))
 
 
 def require_none_of_their_own(request: Request, parts: Sequence[Request]) -> None:

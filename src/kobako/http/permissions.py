@@ -55,7 +55,7 @@ async def get_permissions(call: Call) -> Response:
     rights = await access.rights(call.tx, call.caller, call.target)
     rights.require_on_list("read")
     given.check()
-    constant = call.tx.storage.epoch
+    constant = await call.tx.storage.epoch()
     wanted = _query(call, given)
     entries = await _entries(call)
     # In a thread: there may be many of both, and all others would wait.

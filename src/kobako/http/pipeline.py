@@ -3,10 +3,11 @@
 Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
+from kobako.databases.base import attempts
 from kobako.http import cors, end_of_service, idempotency, inputs, log, routing
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
@@ -73,40 +74,46 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if step.route.offline:
         return await step.route.offline(site, step.request)
     plan = _plan(site, step) if step.route.kind == "batch" else None
-    lists = _lists_written([step] if plan is None else plan.parts)
     if step.request.method not in routing.SAFE and idempotency.HEADER in step.request.headers:
-        return await _transact_once(site, step, plan, lists, summary)
-    async with site.backends.begin(lists) as tx:
-        response = await (handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary))
-        await site.listeners.before_commit(tx)
+        return await _transact_once(site, step, plan, summary)
+    lists, emptied = _writes(site, step, plan)
+    for attempt in attempts():
+        async with attempt, site.backends.begin(lists, emptied) as tx:
+            response = await (handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary))
+            await site.listeners.before_commit(tx)
     await site.listeners.after_commit(tx)
     return response
 
 
-async def _transact_once(
-    site: Site, step: Step, plan: "Plan | None", lists: Collection[Place], summary: Summary | None
-) -> Response:
+async def _transact_once(site: Site, step: Step, plan: "Plan | None", summary: Summary | None) -> Response:
     """Serve a request with an Idempotency-Key: only the first time, or else give its first answer again."""
-    attempt = await idempotency.attempt(site, step.request)
+    once = await idempotency.once(site, step.request)
     if summary:
-        summary.user = attempt.user
-    async with site.backends.begin({*lists, attempt.today, attempt.yesterday}) as tx:
-        if (known := await idempotency.recall(tx, attempt)) is not None:
-            return known
-        try:
-            async with tx.part():
-                response = await (
-                    handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary)
-                )
-                await site.listeners.before_commit(tx)
-        except (ApiError, PartFailed) as error:
-            refusal = _final(site, step.request, error)
-            if refusal is None:
-                raise
-            response = refusal
-            tx.events.told.clear()
-        await idempotency.remember(tx, attempt, response)
+        summary.user = once.user
+    lists, emptied = _writes(site, step, plan)
+    for attempt in attempts():
+        async with attempt, site.backends.begin({*lists, once.today, once.yesterday}, emptied) as tx:
+            known = await idempotency.recall(tx, once)
+            response = known or await _handle_once(site, step, plan, tx, once, summary)
     await site.listeners.after_commit(tx)
+    return response
+
+
+async def _handle_once(
+    site: Site, step: Step, plan: "Plan | None", tx: Transaction, once: idempotency.Once, summary: Summary | None
+) -> Response:
+    """Serve a request and keep its answer, also where it is refused for what the client did wrong."""
+    try:
+        async with tx.part():
+            response = await (handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary))
+            await site.listeners.before_commit(tx)
+    except (ApiError, PartFailed) as error:
+        refusal = _final(site, step.request, error)
+        if refusal is None:
+            raise
+        response = refusal
+        tx.events.told.clear()
+    await idempotency.remember(tx, once, response)
     return response
 
 
@@ -194,7 +201,11 @@ async def _handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary 
     return json_response(batch.answer(answers))
 
 
-def _lists_written(steps: Iterable[Step | Planned]) -> Collection[Place]:
-    """Return the lists that are locked before anything is read."""
-    found = (each if isinstance(each, Step) else each[1] for each in steps)
-    return {each.target.place for each in found if isinstance(each, Step) and each.writes}
+def _writes(site: Site, step: Step, plan: Plan | None) -> tuple[Collection[Place], Collection[str]]:
+    """Return the lists that are locked before anything is read, and the objects whose lists are locked with them."""
+    steps = [step] if plan is None else [each for _, each in plan.parts if isinstance(each, Step)]
+    targets = [(each.request.method, each.target) for each in steps if each.writes]
+    has_lists = site.backends.resources.children
+    # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.
+    emptied = [of.uri for method, of in targets if method == "DELETE" and of.id and has_lists(of.resource)]
+    return {target.place for _, target in targets}, emptied

@@ -57,7 +57,7 @@ async def timestamp(tx: Transaction, target: Target) -> int:
     parent = target.parent()
     if parent and await find(tx, parent) is None:
         raise UnknownParent(str(parent.id), parent.resource.name)
-    return tx.storage.epoch
+    return await tx.storage.epoch()
 
 
 async def page(

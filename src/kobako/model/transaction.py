@@ -5,6 +5,7 @@ Source: objects, 20.2; design, "The walk of a request".
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Set
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from kobako.cache.base import Cache
@@ -105,9 +106,9 @@ class Backends:
         self.settings_grants = settings_grants
         self.clock = clock
 
-    def begin(self, lists: Collection[Place] = ()) -> "Beginning":
-        """Begin a transaction that writes these lists, or one that only reads."""
-        return Beginning(self, lists)
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "Beginning":
+        """Begin a transaction that writes these lists and may delete these objects, or one that only reads."""
+        return Beginning(self, self.database.begin(lists, emptied))
 
 
 class Beginning:
@@ -115,9 +116,9 @@ class Beginning:
 
     __slots__ = ("_backends", "_tx", "_unit")
 
-    def __init__(self, backends: Backends, lists: Collection[Place]):
+    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit]):
         self._backends = backends
-        self._unit = backends.database.begin(lists)
+        self._unit = unit
 
     async def __aenter__(self) -> Transaction:
         self._tx = Transaction(self._backends, await self._unit.__aenter__())

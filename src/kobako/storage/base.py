@@ -62,8 +62,7 @@ class DuplicateTimestamp(Exception):
 class Storage(Protocol):
     """Objects, in one unit of work: see `databases.base`. Nothing here is visible to others before its commit."""
 
-    @property
-    def epoch(self) -> int:
+    async def epoch(self) -> int:
         """When the database was created: the timestamp of a list that was never opened."""
         ...
 

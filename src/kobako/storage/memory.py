@@ -39,14 +39,17 @@ class MemoryStorage:
         self._clock = clock
         self._states: dict[Place, State] = {}
         self._contents: dict[Place, Contents] = {}
-        self.epoch = clock()
+        self._epoch = clock()
 
     def clear(self) -> None:
         """Remove all lists. Timestamps start anew above all there were."""
-        former = max([self.epoch, *(state.timestamp for state in self._states.values())])
-        self.epoch = versions.following(former, self._clock())
+        former = max([self._epoch, *(state.timestamp for state in self._states.values())])
+        self._epoch = versions.following(former, self._clock())
         self._states.clear()
         self._contents.clear()
+
+    async def epoch(self) -> int:
+        return self._epoch
 
     async def timestamp(self, place: Place) -> int | None:
         state = self._states.get(place)
@@ -104,7 +107,7 @@ class MemoryStorage:
         if state and state.is_open:
             return state.timestamp
         # A list that was never opened has the epoch for a timestamp, and clients may have been told.
-        opened = versions.following(state.timestamp if state else self.epoch, self._clock())
+        opened = versions.following(state.timestamp if state else self._epoch, self._clock())
         self._journal.set(self._states, place, State(opened, is_open=True))
         return opened
 

@@ -135,9 +135,11 @@ class SQLiteStorage:
         self._run = session.run
         self._clock = clock
 
-    @property
-    def epoch(self) -> int:
+    async def epoch(self) -> int:
         """When the database was created, or emptied."""
+        return self._epoch()
+
+    def _epoch(self) -> int:
         return int(self._run("SELECT value FROM metadata WHERE key = 'epoch'")[0][0])
 
     async def timestamp(self, place: Place) -> int | None:
@@ -150,7 +152,7 @@ class SQLiteStorage:
         state = self._state(place)
         if state and state[1]:
             return state[0]
-        version = versions.following(state[0] if state else self.epoch, self._clock())
+        version = versions.following(state[0] if state else self._epoch(), self._clock())
         self._run(OPEN, (place.parent, place.resource, version))
         return version
 

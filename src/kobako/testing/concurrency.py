@@ -47,7 +47,7 @@ async def poll(database: Database, since: int) -> tuple[int, Sequence[Stored]]:
     async with database.begin() as unit:
         etag = await unit.storage.timestamp(RECORDS)
         changes = await unit.storage.list(RECORDS, Selection(filters=newer, tombstones=True, sort=OLDEST_FIRST))
-        return etag or unit.storage.epoch, changes
+        return etag or await unit.storage.epoch(), changes
 
 
 class IsolationContract:

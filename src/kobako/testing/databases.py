@@ -249,7 +249,7 @@ class UpkeepContract:
         await database.flush()
 
         async with database.begin() as unit:
-            assert unit.storage.epoch > former.last_modified
+            assert await unit.storage.epoch() > former.last_modified
         assert (await put(database, "r1")).last_modified > former.last_modified
 
     async def test_migrating_again_does_nothing(self, database: Database) -> None:
@@ -264,7 +264,7 @@ class UpkeepContract:
         clock.now += 5000
 
         async with database.begin() as unit:
-            assert unit.storage.epoch == created
+            assert await unit.storage.epoch() == created
 
 
 class DatabaseContract(UnitContract, SavepointContract, UpkeepContract, ConcurrencyContract):

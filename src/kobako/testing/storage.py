@@ -51,7 +51,7 @@ class ObjectContract(WithClock):
             assert await unit.storage.list(RECORDS) == []
             assert await unit.storage.count(RECORDS) == 0
             assert await unit.storage.timestamp(RECORDS) is None
-            assert unit.storage.epoch >= START
+            assert await unit.storage.epoch() >= START
 
     async def test_an_object_is_found_as_it_was_put(self, database: Database) -> None:
         written = await put(database, "r1", {"size": 3})

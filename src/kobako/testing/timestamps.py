@@ -61,7 +61,7 @@ class TimestampContract(WithClock):
         opened = await open_list(database)
 
         async with database.begin() as unit:
-            assert opened > unit.storage.epoch
+            assert opened > await unit.storage.epoch()
 
     async def test_the_first_write_opens_the_list(self, database: Database, clock: Clock) -> None:
         clock.now += 1000
