@@ -1,6 +1,7 @@
 """Imports point one way: a module imports from its own layer and those below, and what a layer may use is said here.
 
-protocol, settings <- */base.py <- model <- http <- app <- server, cli; adapters know `protocol` and the contracts;
+protocol, settings <- */base.py <- model <- http <- app <- server, cli; adapters know `protocol` and the contracts, and
+only `backends`, below app, knows them;
 `resources` are written with the toolkit's public names only.
 """
 
@@ -25,11 +26,12 @@ ALLOWED = {
     "adapters": {"protocol", "contracts", "adapters"},
     "model": {"protocol", "contracts", "model"},
     "http": {"protocol", "settings", "contracts", "model", "http"},
-    "app": {"protocol", "settings", "contracts", "adapters", "model", "http"},
+    "backends": {"protocol", "settings", "contracts", "adapters"},
+    "app": {"protocol", "settings", "contracts", "backends", "model", "http"},
     "toolkit": {"protocol", "settings", "contracts", "model", "http", "app"},
     "resources": {"toolkit", "resources"},
     "testing": {"protocol", "settings", "contracts", "model", "http", "app", "testing"},
-    "server": {"toolkit", "settings", "resources", "app", "protocol", "contracts", "adapters", "server"},
+    "server": {"toolkit", "settings", "resources", "app", "backends", "protocol", "contracts", "adapters", "server"},
 }
 
 

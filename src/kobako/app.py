@@ -1,7 +1,6 @@
 """App: settings, resources and backends, assembled into one ASGI callable.
 
-Everything is handed over and nothing is looked up: two apps live in one process. Adapters are imported here, by the
-name of the backend, so a driver is needed only where it is used.
+Everything is handed over and nothing is looked up: two apps live in one process.
 """
 
 import time
@@ -12,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from kobako.cache.base import Cache
-from kobako.databases.base import Clock, Database
+from kobako.backends import open_cache, open_database
+from kobako.databases.base import Clock
 from kobako.http import asgi, end_of_service, endpoints, listening, lists, openapi, permissions, utilities
 from kobako.http import openapi_utilities as described
 from kobako.http.authentication import basic
@@ -26,7 +25,7 @@ from kobako.model.resource import Resource, Resources
 from kobako.model.transaction import Backends
 from kobako.protocol import ids, jsontext
 from kobako.protocol.messages import Request, Response
-from kobako.settings import Policy, Settings, SettingsError
+from kobako.settings import Policy, Settings
 
 ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
 ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
@@ -100,46 +99,6 @@ class App:
             await asgi.serve(self.site, scope, receive, send)
         elif scope["type"] == "lifespan":
             await asgi.live(self, receive, send)
-
-
-def open_database(settings: Settings, clock: Clock) -> Database:
-    """Return the database of the settings, not open yet. Raises SettingsError for one that is not offered."""
-    name, url = settings.storage_backend, settings.storage_url
-    if (settings.permission_backend, settings.permission_url) != (name, url):
-        raise SettingsError(
-            f"permission_backend is {settings.permission_backend} at {settings.permission_url!r}, storage_backend "
-            f"{name} at {url!r}: objects and permissions have to be in the same database"
-        )
-    if name == "memory":
-        from kobako.databases.memory import MemoryDatabase
-
-        return MemoryDatabase(clock)
-    from kobako.databases.sqlite import SQLiteDatabase
-
-    return SQLiteDatabase(sqlite_path("storage_url", url), clock)
-
-
-def open_cache(settings: Settings, clock: Clock) -> Cache:
-    """Return the cache of the settings."""
-    if settings.cache_backend == "memory":
-        from kobako.cache.memory import MemoryCache
-
-        return MemoryCache(settings.cache_prefix, settings.cache_max_size_bytes, clock)
-    from kobako.cache.sqlite import SQLiteCache
-
-    return SQLiteCache(sqlite_path("cache_url", settings.cache_url), settings.cache_prefix, clock)
-
-
-def sqlite_path(name: str, url: str) -> Path:
-    """Return the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`. Raises SettingsError.
-
-    >>> str(sqlite_path("storage_url", "sqlite:////var/lib/kobako.db"))
-    '/var/lib/kobako.db'
-    """
-    path = url.removeprefix("sqlite:///")
-    if path == url or not path:
-        raise SettingsError(f"{name} is {url!r}: a SQLite database is named sqlite:///path/to/file")
-    return Path(path)
 
 
 def _capabilities(settings: Settings) -> Mapping[str, Mapping[str, Any]]:

@@ -196,7 +196,7 @@ async def _prepare(settings: "Settings") -> None:
 def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> None:
     """Say what is served from where, and what to try first."""
     from kobako import stock
-    from kobako.app import sqlite_path
+    from kobako.backends import sqlite_path
 
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/"

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from kobako.app import sqlite_path
+from kobako.backends import sqlite_path
 from kobako.permission.base import EVERYONE
 from kobako.settings import DEFAULT_PORT, Settings, SettingsError, read_settings
 

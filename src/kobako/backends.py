@@ -1,0 +1,67 @@
+"""Backends by the names the settings have for them.
+
+Adapters are imported here, when they are asked for: a driver is needed only where it is used.
+
+Source: HTTP API, sections 16.6 and 16.15.
+"""
+
+from pathlib import Path
+
+from kobako.cache.base import Cache
+from kobako.databases.base import Clock, Database
+from kobako.settings import Settings, SettingsError
+
+EXTRAS = {"asyncpg": "postgresql", "redis": "redis", "emcache": "memcached"}
+"""What has to be installed for a driver: `pip install kobako[postgresql]`."""
+
+
+def open_database(settings: Settings, clock: Clock) -> Database:
+    """Return the database of the settings, not open yet. Raises SettingsError for one that is not offered."""
+    objects = _database("storage", settings.storage_backend, settings.storage_url, clock)
+    if (settings.permission_backend, settings.permission_url) == (settings.storage_backend, settings.storage_url):
+        return objects
+    from kobako.databases.split import SplitDatabase
+
+    return SplitDatabase(objects, _database("permission", settings.permission_backend, settings.permission_url, clock))
+
+
+def open_cache(settings: Settings, clock: Clock) -> Cache:
+    """Return the cache of the settings."""
+    url, prefix = settings.cache_url, settings.cache_prefix
+    match settings.cache_backend:
+        case "memory":
+            from kobako.cache.memory import MemoryCache
+
+            return MemoryCache(prefix, settings.cache_max_size_bytes, clock)
+        case "sqlite":
+            from kobako.cache.sqlite import SQLiteCache
+
+            return SQLiteCache(sqlite_path("cache_url", url), prefix, clock)
+        case other:
+            raise SettingsError(f"Setting 'cache_backend' is '{other}': no such cache is offered.")
+
+
+def _database(part: str, backend: str, url: str, clock: Clock) -> Database:
+    match backend:
+        case "memory":
+            from kobako.databases.memory import MemoryDatabase
+
+            return MemoryDatabase(clock)
+        case "sqlite":
+            from kobako.databases.sqlite import SQLiteDatabase
+
+            return SQLiteDatabase(sqlite_path(f"{part}_url", url), clock)
+        case other:
+            raise SettingsError(f"Setting '{part}_backend' is '{other}': no such database is offered.")
+
+
+def sqlite_path(name: str, url: str) -> Path:
+    """Return the file of a URL: `sqlite:///relative/path`, `sqlite:////absolute/path`. Raises SettingsError.
+
+    >>> str(sqlite_path("storage_url", "sqlite:////var/lib/kobako.db"))
+    '/var/lib/kobako.db'
+    """
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path:
+        raise SettingsError(f"{name} is {url!r}: a SQLite database is named sqlite:///path/to/file")
+    return Path(path)
