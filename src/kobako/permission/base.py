@@ -52,6 +52,14 @@ class Permission(Protocol):
         """Return the ACL of an object; empty if it has none."""
         ...
 
+    async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
+        """Return ACLs by URI, in that order, those behind `after`."""
+        ...
+
+    async def members(self, after: str = "", limit: int = 1000) -> Mapping[str, Collection[str]]:
+        """Return the users of each principal that was given to any, by principal, those behind `after`."""
+        ...
+
     async def replace(self, uri: str, acl: Acl) -> None:
         """Set the permissions named to exactly these principals; none of them removes it. Others stay."""
         ...

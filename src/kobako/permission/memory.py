@@ -3,7 +3,7 @@
 Principals are kept in frozensets, replaced as a whole, so that the journal can undo; see `databases.memory`.
 """
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
 
 from kobako.databases.journal import Journal
 from kobako.permission.base import AUTHENTICATED, Acl
@@ -59,6 +59,16 @@ class MemoryPermission:
 
     async def acl(self, uri: str) -> dict[str, list[str]]:
         return {permission: [*holders] for permission, holders in self._acls.get(uri, {}).items()}
+
+    async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
+        return {uri: self._acls[uri] for uri in sorted(each for each in self._acls if each > after)[:limit]}
+
+    async def members(self, after: str = "", limit: int = 1000) -> Mapping[str, Collection[str]]:
+        found: dict[str, list[str]] = {}
+        for user, principals in self._groups.items():
+            for each in principals:
+                found.setdefault(each, []).append(user)
+        return {each: found[each] for each in sorted(each for each in found if each > after)[:limit]}
 
     async def replace(self, uri: str, acl: Acl) -> None:
         new = self._acls.get(uri, {}) | {permission: frozenset(holders) for permission, holders in acl.items()}

@@ -3,7 +3,7 @@
 Source: permission contract, objects 22.
 """
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Mapping, Set
 from typing import Any
 
 from kobako.databases.sqlite_session import Session
@@ -34,6 +34,15 @@ FORGET_ACES = """
 
 FORGET_MEMBERS = """
     DELETE FROM members WHERE principal = ?1 OR (principal > ?1 || '/' AND principal < ?1 || '0')"""
+
+
+ACLS = """
+    SELECT uri, permission, principal FROM aces WHERE uri IN (
+        SELECT DISTINCT uri FROM aces WHERE uri > ?1 ORDER BY uri LIMIT ?2) ORDER BY uri"""
+
+MEMBERS = """
+    SELECT principal, user FROM members WHERE principal IN (
+        SELECT DISTINCT principal FROM members WHERE principal > ?1 ORDER BY principal LIMIT ?2) ORDER BY principal"""
 
 
 class SQLitePermission:
@@ -76,6 +85,20 @@ class SQLitePermission:
         for permission, principal in self._run("SELECT permission, principal FROM aces WHERE uri = ?", (uri,)):
             acl.setdefault(permission, []).append(principal)
         return acl
+
+    async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
+        """Return ACLs by URI."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for uri, permission, principal in self._run(ACLS, (after, limit)):
+            found.setdefault(uri, {}).setdefault(permission, []).append(principal)
+        return found
+
+    async def members(self, after: str = "", limit: int = 1000) -> Mapping[str, Collection[str]]:
+        """Return the users of each principal."""
+        found: dict[str, list[str]] = {}
+        for principal, user in self._run(MEMBERS, (after, limit)):
+            found.setdefault(principal, []).append(user)
+        return found
 
     async def replace(self, uri: str, acl: Acl) -> None:
         """Set the permissions named to exactly these principals."""

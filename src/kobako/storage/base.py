@@ -55,6 +55,18 @@ class Stored(msgspec.Struct, frozen=True):
         return data
 
 
+class ListState(msgspec.Struct, frozen=True):
+    """Where a list stands. A closed one keeps its timestamp, to go on above it when it is opened again.
+
+    Changes up to `purged_before` can no longer be told: their tombstones are gone.
+    """
+
+    place: Place
+    timestamp: int
+    is_open: bool
+    purged_before: int = 0
+
+
 class DuplicateTimestamp(Exception):
     """Another object of the list has the timestamp that a client asked for (a past one; others are never given)."""
 
@@ -106,6 +118,21 @@ class Storage(Protocol):
 
         With `tombstones` each object leaves one, and earlier ones stay; without, both go. Timestamps do not go back.
         """
+        ...
+
+    async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
+        """Return lists that were ever opened, by parent and resource, those behind `after`."""
+        ...
+
+    async def restore(self, state: ListState, objects: Sequence[Stored]) -> None:
+        """Take a list over from another database: objects and tombstones as they are, and its state.
+
+        Called again for more of its objects. Neither may be there already.
+        """
+        ...
+
+    async def set_epoch(self, epoch: int) -> None:
+        """Take over the epoch of another database, whose clients go on with this one."""
         ...
 
 

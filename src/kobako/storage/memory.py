@@ -11,17 +11,10 @@ from kobako.databases.journal import Journal
 from kobako.protocol import filters, ordering, versions
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import EVERYTHING, Selection
-from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, Place, Stored
+from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 
 OUTSIDE = frozenset({"id", "last_modified"})
 """The fields that can be looked at without decoding an object."""
-
-
-class State(msgspec.Struct, frozen=True):
-    """Where a list stands. A closed one keeps its timestamp, to go on above it when it is opened again."""
-
-    timestamp: int
-    is_open: bool
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -37,7 +30,7 @@ class MemoryStorage:
     def __init__(self, journal: Journal, clock: Callable[[], int]) -> None:
         self._journal = journal
         self._clock = clock
-        self._states: dict[Place, State] = {}
+        self._states: dict[Place, ListState] = {}
         self._contents: dict[Place, Contents] = {}
         self._epoch = clock()
 
@@ -94,9 +87,24 @@ class MemoryStorage:
         for place in places:
             if tombstones:
                 await self.delete(place, [*self._in(place).by_id])
+                self._set(msgspec.structs.replace(self._states[place], is_open=False))
             else:
                 self._journal.remove(self._contents, place)
-            self._journal.set(self._states, place, State(self._states[place].timestamp, is_open=False))
+                # Whoever polls from a timestamp given out so far has missed deletions, and can be told.
+                purged = versions.following(self._states[place].timestamp, self._clock())
+                self._set(ListState(place, purged, False, purged))
+
+    async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
+        behind = [each for each in self._states if after is None or _by_parent(each) > _by_parent(after)]
+        return [self._states[each] for each in sorted(behind, key=_by_parent)[:limit]]
+
+    async def restore(self, state: ListState, objects: Sequence[Stored]) -> None:
+        self._set(state)
+        for each in objects:
+            self._write(state.place, each, state.timestamp)
+
+    async def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
 
     def _in(self, place: Place) -> Contents:
         """Return what is in a list, for reading."""
@@ -108,7 +116,7 @@ class MemoryStorage:
             return state.timestamp
         # A list that was never opened has the epoch for a timestamp, and clients may have been told.
         opened = versions.following(state.timestamp if state else self._epoch, self._clock())
-        self._journal.set(self._states, place, State(opened, is_open=True))
+        self._set(ListState(place, opened, True, state.purged_before if state else 0))
         return opened
 
     def _bury(self, place: Place, id: str, wanted: int | None) -> Stored:
@@ -126,8 +134,11 @@ class MemoryStorage:
             self._journal.remove(contents.by_version, contents.by_id[new.id].last_modified)
         self._journal.set(contents.by_id, new.id, new)
         self._journal.set(contents.by_version, new.last_modified, new.id)
-        self._journal.set(self._states, place, State(timestamp, self._states[place].is_open))
+        self._set(msgspec.structs.replace(self._states[place], timestamp=timestamp))
         return new
+
+    def _set(self, state: ListState) -> None:
+        self._journal.set(self._states, state.place, state)
 
     def _passing(self, place: Place, selection: Selection) -> Iterable[JsonObject]:
         """Return what passes the filters of a selection, decoded as far as the selection looks."""
@@ -137,6 +148,10 @@ class MemoryStorage:
             data = decode(each)
             if all(test(data) for test in tests):
                 yield data
+
+
+def _by_parent(place: Place) -> tuple[str, str]:
+    return place.parent, place.resource
 
 
 def _candidates(contents: Contents, selection: Selection) -> Iterable[Stored]:

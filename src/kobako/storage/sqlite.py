@@ -15,7 +15,7 @@ from kobako.protocol.filters import like, text_form
 from kobako.protocol.ordering import canonical
 from kobako.protocol.selection import EVERYTHING, Operator, Selection
 from kobako.storage import sql
-from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, Place, Stored
+from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 
 MANY = 500
 """From so many rows on a statement leaves the event loop: a change of threads costs as much as these."""
@@ -125,6 +125,15 @@ PURGE_UNDER = f"""
         purged_before = max(last_modified + 1, ?2) WHERE {UNDER}"""
 
 
+STATES = """
+    SELECT parent, resource, last_modified, open, purged_before FROM lists
+    WHERE (parent, resource) > (?1, ?2) ORDER BY parent, resource LIMIT ?3"""
+
+RESTORE = """
+    INSERT INTO lists (parent, resource, last_modified, open, purged_before) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (parent, resource) DO UPDATE SET last_modified = ?3, open = ?4, purged_before = ?5 RETURNING id"""
+
+
 class SQLiteStorage:
     """The storage of one unit of work."""
 
@@ -192,6 +201,30 @@ class SQLiteStorage:
             self._close_under(uri, tombstones)
         else:
             await self._session.aside(self._close_under, uri, tombstones)
+
+    async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
+        """Return lists that were ever opened, by parent and resource."""
+        last = (after.parent, after.resource) if after else ("", "")
+        return [
+            ListState(Place(resource, parent), timestamp, is_open == 1, purged)
+            for parent, resource, timestamp, is_open, purged in self._run(STATES, (*last, limit))
+        ]
+
+    async def restore(self, state: ListState, objects: Sequence[Stored]) -> None:
+        """Take a list over from another database."""
+        await self._session.aside(self._restore, state, objects)
+
+    async def set_epoch(self, epoch: int) -> None:
+        """Take over the epoch of another database."""
+        self._run("UPDATE metadata SET value = ? WHERE key = 'epoch'", (epoch,))
+
+    def _restore(self, state: ListState, objects: Sequence[Stored]) -> None:
+        name = (state.place.parent, state.place.resource)
+        rows = self._run(RESTORE, (*name, state.timestamp, state.is_open, state.purged_before))
+        insert = "INSERT INTO objects (list, id, last_modified, deleted, data) VALUES (?, ?, ?, ?, ?)"
+        self._session.run_many(
+            insert, ((rows[0][0], each.id, each.last_modified, each.deleted, each.text) for each in objects)
+        )
 
     def _state(self, place: Place) -> tuple[int, int] | None:
         """Return the timestamp of a list that was ever opened, and whether it is open."""

@@ -8,6 +8,7 @@ import pytest
 from kobako.databases.base import Database
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl
 from kobako.testing.fixtures import RECORDS, WithClock
+from kobako.testing.transfers import PermissionTransferContract
 
 ALICE, BOB, CAROL = "basicauth:alice", "basicauth:bob", "account:carol"
 BUCKET = "/buckets/b"
@@ -352,5 +353,7 @@ class ForgettingContract(WithClock):
             assert await acl(database, f"/buckets/{name}/collections/c") == {"write": [ALICE]}
 
 
-class PermissionContract(MembershipContract, AclContract, SharedContract, HeldContract, ForgettingContract):
+class PermissionContract(
+    MembershipContract, AclContract, SharedContract, HeldContract, ForgettingContract, PermissionTransferContract
+):
     """What every permission backend does. A backend joins by giving the `database` fixture."""

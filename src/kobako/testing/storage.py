@@ -1,6 +1,6 @@
 """The contract of storages, in tests: objects are kept as they were given, and deleted ones leave tombstones.
 
-The rest of the contract is in `timestamps.py`, `cascades.py` and `selections.py`, and joined here.
+The rest of the contract is in `timestamps.py`, `cascades.py`, `selections.py` and `transfers.py`, and joined here.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from kobako.testing.cascades import CascadeContract
 from kobako.testing.fixtures import OTHERS, RECORDS, START, WithClock, delete, get, ids, put, read, timestamp
 from kobako.testing.selections import SelectionContract
 from kobako.testing.timestamps import TimestampContract
+from kobako.testing.transfers import StorageTransferContract
 
 
 def nested(depth: int) -> JsonObject:
@@ -222,5 +223,5 @@ class ObjectContract(WithClock):
             assert await unit.storage.count(RECORDS, Selection(ids=frozenset(["r0", "r2", "r9"]))) == 1
 
 
-class StorageContract(ObjectContract, TimestampContract, CascadeContract, SelectionContract):
+class StorageContract(ObjectContract, TimestampContract, CascadeContract, SelectionContract, StorageTransferContract):
     """What every storage does. A backend joins by giving the `database` fixture."""
