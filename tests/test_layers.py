@@ -42,7 +42,7 @@ def layer(module: str) -> str:
         return "contracts"
     if head in ADAPTERS:
         return "adapters"
-    if head in ("server", "cli", "__main__", "serving", "stock", "logs"):
+    if head in ("server", "cli", "__main__", "serving", "stock", "moving", "logs"):
         return "server"
     return head or "toolkit"
 

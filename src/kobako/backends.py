@@ -9,20 +9,22 @@ from pathlib import Path
 
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database
-from kobako.settings import Settings, SettingsError
+from kobako.settings import Settings, SettingsError, shown
 
-EXTRAS = {"asyncpg": "postgresql", "redis": "redis", "emcache": "memcached"}
-"""What has to be installed for a driver: `pip install kobako[postgresql]`."""
+SCHEMES = {"sqlite": "sqlite"}
+"""The backend that the scheme of a URL stands for."""
 
 
 def open_database(settings: Settings, clock: Clock) -> Database:
     """Return the database of the settings, not open yet. Raises SettingsError for one that is not offered."""
-    objects = _database("storage", settings.storage_backend, settings.storage_url, clock)
+    objects = _database("storage_url", settings.storage_backend, settings.storage_url, clock)
     if (settings.permission_backend, settings.permission_url) == (settings.storage_backend, settings.storage_url):
         return objects
     from kobako.databases.split import SplitDatabase
 
-    return SplitDatabase(objects, _database("permission", settings.permission_backend, settings.permission_url, clock))
+    return SplitDatabase(
+        objects, _database("permission_url", settings.permission_backend, settings.permission_url, clock)
+    )
 
 
 def open_cache(settings: Settings, clock: Clock) -> Cache:
@@ -41,7 +43,15 @@ def open_cache(settings: Settings, clock: Clock) -> Cache:
             raise SettingsError(f"Setting 'cache_backend' is '{other}': no such cache is offered.")
 
 
-def _database(part: str, backend: str, url: str, clock: Clock) -> Database:
+def of_url(name: str, url: str, clock: Clock) -> Database:
+    """Return the database that a URL names by its scheme. Raises SettingsError; `name` is what gave the URL."""
+    backend = SCHEMES.get(url.partition("://")[0])
+    if backend is None:
+        raise SettingsError(f"{name} is '{shown(url)}': it has to begin with one of {', '.join(SCHEMES)} and ://.")
+    return _database(name, backend, url, clock)
+
+
+def _database(name: str, backend: str, url: str, clock: Clock) -> Database:
     match backend:
         case "memory":
             from kobako.databases.memory import MemoryDatabase
@@ -50,9 +60,9 @@ def _database(part: str, backend: str, url: str, clock: Clock) -> Database:
         case "sqlite":
             from kobako.databases.sqlite import SQLiteDatabase
 
-            return SQLiteDatabase(sqlite_path(f"{part}_url", url), clock)
+            return SQLiteDatabase(sqlite_path(name, url), clock)
         case other:
-            raise SettingsError(f"Setting '{part}_backend' is '{other}': no such database is offered.")
+            raise SettingsError(f"{name} is for '{other}': no such database is offered.")
 
 
 def sqlite_path(name: str, url: str) -> Path:

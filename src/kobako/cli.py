@@ -1,4 +1,4 @@
-"""The command line: `kobako init`, `start`, `migrate`, `version`. One function a command.
+"""The command line: `kobako init`, `start`, `migrate`, `move`, `version`. One function a command.
 
 What a command needs is imported when it runs. An error is one line on standard error and exit status 1; a wrong use
 of the command line, 2.
@@ -22,6 +22,9 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.progress import TaskID
+
+    from kobako.moving import Moved, Tell
     from kobako.settings import Settings
 
 _log = logging.getLogger("kobako")
@@ -138,6 +141,27 @@ def migrate(ini: Path | None, level: int | None, dry_run: bool) -> None:
 
 @cli.command()
 @common
+@click.option("--from", "source", required=True, metavar="URL", help="Database to copy from.")
+@click.option("--to", "target", required=True, metavar="URL", help="Database to copy to: a new, or an empty one.")
+def move(ini: Path | None, level: int | None, source: str, target: str) -> None:
+    """Copy everything to another database, and compare. Stop the server before, or set `readonly`."""
+    from kobako import moving
+
+    _configure_logging(level)
+    with _told(), _progress(level) as tell:
+        try:
+            moved = asyncio.run(_move(source, target, tell))
+        except moving.CannotMove as error:
+            raise Failure(str(error)) from error
+    _log.info(
+        "Copied, and compared: %d lists with %d objects and tombstones, %d ACLs, %d groups.",
+        moved.lists, moved.objects, moved.acls, moved.groups,
+    )  # fmt: skip
+    _log.info("Now name the new database in storage_url and permission_url; each client goes on syncing where it was.")
+
+
+@cli.command()
+@common
 def version(ini: Path | None, level: int | None) -> None:
     """Print the version."""
     from importlib.metadata import version as installed
@@ -179,6 +203,44 @@ def _listen(host: str, port: int) -> socket.socket:
         in_use = error.errno == errno.EADDRINUSE
         reason = "is in use: another server runs there" if in_use else f"cannot be used: {error.strerror}"
         raise Failure(f"Port {port} of {host} {reason}.") from error
+
+
+async def _move(source: str, target: str, tell: "Tell") -> "Moved":
+    from kobako import backends, moving
+    from kobako.app import milliseconds
+
+    origin = backends.of_url("--from", source, milliseconds)
+    copy = backends.of_url("--to", target, milliseconds)
+    await origin.open()
+    try:
+        await copy.migrate()
+        await copy.open()
+        try:
+            return await moving.move(origin, copy, tell)
+        finally:
+            await copy.close()
+    finally:
+        await origin.close()
+
+
+@contextmanager
+def _progress(level: int | None) -> "Iterator[Tell]":
+    """Return what tells of progress: a line in a terminal that is renewed, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed} objects"))
+    console = Console(stderr=True)
+    hidden = not console.is_terminal or level == logging.CRITICAL
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=hidden, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(doing: str, objects: int) -> None:
+            if doing not in tasks:
+                tasks[doing] = progress.add_task(doing, total=None)
+            progress.advance(tasks[doing], objects)
+
+        yield tell
 
 
 async def _prepare(settings: "Settings") -> None:
