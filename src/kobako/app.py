@@ -19,17 +19,19 @@ from kobako.http import openapi_utilities as described
 from kobako.http.authentication import basic
 from kobako.http.pipeline import answer
 from kobako.http.routing import SAFE, Routes, route
-from kobako.http.site import Authenticator, Call, Route, Run, Site
+from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
 from kobako.model.inheritance import Action
 from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources
 from kobako.model.transaction import Backends
 from kobako.protocol import ids, jsontext
 from kobako.protocol.messages import Request, Response
-from kobako.settings import Policy, Settings, SettingsError
+from kobako.settings import Feature, Policy, Settings, SettingsError, steps
 
 ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
 ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
+VERSION_FILES: Final = (Path(__file__).with_name("version.json"), Path(__file__).parent / "config" / "version.json")
+"""Where the package may bring the version file, if the settings' is not there (section 6.4)."""
 BASICAUTH: Final = {
     "description": "Very basic authentication sessions. Not for production use.",
     "url": "http://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
@@ -56,7 +58,10 @@ class App:
         capabilities: Mapping[str, Mapping[str, Any]] = {},
         clock: Clock = milliseconds,
     ):
-        known = [_configured(each, settings) for each in resources]
+        # Without a storage there are no objects, nor endpoints for them.
+        known = [_configured(each, settings) for each in resources if settings.storage_backend]
+        told = [*listeners, *map(listening.named, settings.event_listeners)]
+        hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
@@ -65,13 +70,9 @@ class App:
             backends=Backends(self._database, self._cache, Resources(known), _settings_grants(settings, known), clock),
             routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known)),
             authenticators=[_authenticator(each, settings) for each in settings.policies],
-            listeners=Listeners([*listeners, *map(listening.named, settings.event_listeners)]),
+            listeners=Listeners(each for each in told if not each.after_commit or hooks),
             capabilities={**_capabilities(settings), **capabilities},
-            heartbeats={
-                "storage": self._database.check,
-                "permission": self._database.check,
-                "cache": self._cache.check,
-            },
+            heartbeats=_heartbeats(settings, self._database, self._cache),
             version_file=_version_file(settings),
             end=end_of_service.planned(settings),
         )
@@ -85,6 +86,7 @@ class App:
         return await self._database.migrate()
 
     async def __aenter__(self) -> "App":
+        steps.run(self.settings)
         await self._database.open()
         return self
 
@@ -103,14 +105,19 @@ class App:
 
 
 def open_database(settings: Settings, clock: Clock) -> Database:
-    """Return the database of the settings, not open yet. Raises SettingsError for one that is not offered."""
+    """Return the database of the settings, not open yet; where none is named, one in memory that nothing is kept in.
+
+    Raises SettingsError for one that is not offered.
+    """
     name, url = settings.storage_backend, settings.storage_url
-    if (settings.permission_backend, settings.permission_url) != (name, url):
+    if not name:
+        name, url = settings.permission_backend, settings.permission_url
+    elif (settings.permission_backend, settings.permission_url) != (name, url):
         raise SettingsError(
-            f"permission_backend is {settings.permission_backend} at {settings.permission_url!r}, storage_backend "
-            f"{name} at {url!r}: objects and permissions have to be in the same database"
+            f"permission_backend is {settings.permission_backend!r} at {settings.permission_url!r}, storage_backend "
+            f"{name!r} at {url!r}: objects and permissions have to be in the same database"
         )
-    if name == "memory":
+    if name in ("memory", ""):
         from kobako.databases.memory import MemoryDatabase
 
         return MemoryDatabase(clock)
@@ -120,8 +127,8 @@ def open_database(settings: Settings, clock: Clock) -> Database:
 
 
 def open_cache(settings: Settings, clock: Clock) -> Cache:
-    """Return the cache of the settings."""
-    if settings.cache_backend == "memory":
+    """Return the cache of the settings; where none is named, what has to last longer than a request is in memory."""
+    if settings.cache_backend in ("memory", ""):
         from kobako.cache.memory import MemoryCache
 
         return MemoryCache(settings.cache_prefix, settings.cache_max_size_bytes, clock)
@@ -142,18 +149,29 @@ def sqlite_path(name: str, url: str) -> Path:
     return Path(path)
 
 
+def _heartbeats(settings: Settings, database: Database, cache: Cache) -> dict[str, Check]:
+    """Return the checks of the backends that are not disabled."""
+    checks: dict[str, Check] = {"storage": database.check, "permission": database.check, "cache": cache.check}
+    return {name: check for name, check in checks.items() if getattr(settings, f"{name}_backend")}
+
+
 def _capabilities(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
     """Return what the hello view says that this server can do, beyond every server (objects, 28)."""
     found: dict[str, Mapping[str, Any]] = {"basicauth": BASICAUTH} if settings.policies else {}
-    if settings.experimental_permissions_endpoint:
+    if _lists_permissions(settings):
         found["permissions_endpoint"] = permissions.CAPABILITY
     return found
 
 
+def _lists_permissions(settings: Settings) -> bool:
+    return settings.experimental_permissions_endpoint and bool(settings.storage_backend)
+
+
 def _version_file(settings: Settings) -> Any:
     """Return what the version file says, None if there is none that is JSON."""
+    file = next((each for each in (Path(settings.version_json_path), *VERSION_FILES) if each.is_file()), None)
     try:
-        return jsontext.decode(Path(settings.version_json_path).read_bytes())
+        return jsontext.decode(file.read_bytes()) if file else None
     except (OSError, jsontext.InvalidJson):
         return None
 
@@ -186,7 +204,7 @@ def _routes(settings: Settings, resources: Iterable[Resource]) -> Iterable[Route
     yield route("api", "/__api__", readers, offline=openapi.endpoint(), describes=described.API)
     yield route("contribute", "/contribute.json", readers, offline=utilities.contribute, describes=described.CONTRIBUTE)
     yield route("batch", "/batch", {"POST": _taken_apart}, kind="batch", describes=described.BATCH)
-    if settings.experimental_permissions_endpoint:
+    if _lists_permissions(settings):
         resource = permissions.PERMISSIONS
         operations, describes = permissions.OPERATIONS, described.PERMISSIONS
         yield route("permissions", resource.path, operations, kind="list", resource=resource, describes=describes)
