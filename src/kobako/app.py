@@ -58,8 +58,7 @@ class App:
         capabilities: Mapping[str, Mapping[str, Any]] = {},
         clock: Clock = milliseconds,
     ):
-        # Without a storage there are no objects, nor endpoints for them.
-        known = [_configured(each, settings) for each in resources if settings.storage_backend]
+        known = _served(resources, settings)
         told = [*listeners, *map(listening.named, settings.event_listeners)]
         hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
@@ -174,6 +173,18 @@ def _version_file(settings: Settings) -> Any:
         return jsontext.decode(file.read_bytes()) if file else None
     except (OSError, jsontext.InvalidJson):
         return None
+
+
+def _served(resources: Iterable[Resource], settings: Settings) -> list[Resource]:
+    """Return the resources as the settings change them: none without a storage, where there are no objects.
+
+    Raises SettingsError for objects without permissions.
+    """
+    if not settings.storage_backend:
+        return []
+    if not settings.permission_backend:
+        raise SettingsError("Setting 'permission_backend' is empty, or its step left out: objects need permissions.")
+    return [_configured(each, settings) for each in resources]
 
 
 def _configured(resource: Resource, settings: Settings) -> Resource:

@@ -14,8 +14,9 @@ import pytest
 from tests.api.sharing import B, C, create, put, serving
 from tests.conftest import SETTINGS
 
-from kobako.app import open_database
+from kobako.app import App
 from kobako.model.listeners import Listener
+from kobako.resources import RESOURCES
 from kobako.settings import EventListener, Feature, Settings, SettingsError
 from kobako.testing.client import Answer
 
@@ -221,7 +222,8 @@ async def test_without_a_cache_a_deletion_still_goes_on_page_by_page() -> None:
 
 
 def test_a_storage_needs_permissions() -> None:
-    settings = replace(SETTINGS, initialization_sequence=without(Feature.PERMISSION))
-
-    with pytest.raises(SettingsError, match="objects and permissions have to be in the same database"):
-        open_database(settings, lambda: 1)
+    for changes in (disabled("permission"), {"initialization_sequence": without(Feature.PERMISSION)}):
+        with pytest.raises(
+            SettingsError, match=r"^Setting 'permission_backend' is empty, .*: objects need permissions\."
+        ):
+            App(replace(SETTINGS, **changes), RESOURCES)

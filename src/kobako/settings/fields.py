@@ -62,8 +62,8 @@ BASICAUTH: Final = Policy("basicauth", "basicauth")
 POOL: Final = ("pool_size", "max_overflow", "pool_timeout", "max_backlog", "pool_recycle")
 """What is said of the connections of each backend; backends with one URL share those of the first (16.6)."""
 
-_SHARED: Final = "The same of the permissions, which are in the storage's database: that of the storage counts."
-_OF_CACHE: Final = "The same of the cache; where it is in the storage's database, that of the storage counts."
+_OF_PERMISSION: Final = "The same of the permissions; where they are in the storage's database, its setting counts."
+_OF_CACHE: Final = "The same of the cache; where it is in the storage's database, its setting counts."
 
 HAVE_GENERATORS: Final = frozenset({"bucket", "collection", "group", "record"})
 """Types that `id_generator` says nothing of: files for Kinto may repeat its default, and have buckets with names."""
@@ -166,11 +166,11 @@ class Settings:
     storage_pool_recycle: int = setting(
         -1, "Seconds after which a connection is replaced by a new one; -1: never.", parse=parsing.bound
     )
-    permission_pool_size: int = setting(25, _SHARED, parse=parsing.positive)
-    permission_max_overflow: int = setting(5, _SHARED, parse=parsing.count)
-    permission_pool_timeout: int = setting(30, _SHARED, parse=parsing.positive)
-    permission_max_backlog: int = setting(-1, _SHARED, parse=parsing.bound)
-    permission_pool_recycle: int = setting(-1, _SHARED, parse=parsing.bound)
+    permission_pool_size: int = setting(25, _OF_PERMISSION, parse=parsing.positive)
+    permission_max_overflow: int = setting(5, _OF_PERMISSION, parse=parsing.count)
+    permission_pool_timeout: int = setting(30, _OF_PERMISSION, parse=parsing.positive)
+    permission_max_backlog: int = setting(-1, _OF_PERMISSION, parse=parsing.bound)
+    permission_pool_recycle: int = setting(-1, _OF_PERMISSION, parse=parsing.bound)
     cache_pool_size: int = setting(25, _OF_CACHE, parse=parsing.positive)
     cache_max_overflow: int = setting(5, _OF_CACHE, parse=parsing.count)
     cache_pool_timeout: int = setting(30, _OF_CACHE, parse=parsing.positive)
