@@ -274,6 +274,27 @@ def test_advice_names_a_secret_that_can_be_guessed(secret: str) -> None:
     assert "'userid_hmac_secret'" in sentence
 
 
+def test_advice_says_what_a_server_without_storage_is() -> None:
+    settings = Settings(userid_hmac_secret="a" * 64, storage_backend="", permission_backend="")
+
+    assert stock.advice(settings) == [
+        "Setting 'storage_backend' is empty: there are no objects, nor endpoints for them."
+    ]
+
+
+@pytest.mark.parametrize("name", ["storage_backend", "cache_backend"])
+def test_workers_share_what_they_keep(name: str) -> None:
+    """C23."""
+    for kind, is_refused in (("sqlite", False), ("memory", True), ("", name == "cache_backend")):
+        settings = Settings(**{name: kind})
+        stock.check_workers(settings, 1)
+        if not is_refused:
+            stock.check_workers(settings, 2)
+            continue
+        with pytest.raises(SettingsError, match=f"^Setting '{name}' is '{kind}': each of 2 workers would have data"):
+            stock.check_workers(settings, 2)
+
+
 # Migrate
 
 

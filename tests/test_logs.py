@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import SETTINGS
 from tests.server.process import running
 
 from kobako import logs
+from kobako.app import App
 from kobako.cli import _greet
 from kobako.logs import HekaFormatter, JsonFormatter, TextFormatter
+from kobako.resources import RESOURCES
 from kobako.server import configure_logging
 from kobako.settings import Settings, read_settings
 from kobako.settings.template import render
+from kobako.testing.client import Client
 
 SUMMARY: dict[str, Any] = {
     "method": "GET",
@@ -287,6 +291,42 @@ def test_the_sections_choose_stream_levels_and_renderer(read: Read, capsys: Capt
         {"msg": "one"},
         {"msg": "two"},
     ]
+
+
+@pytest.mark.parametrize("given", ["abc", None])
+async def test_every_entry_of_a_request_has_its_id(
+    read: Read, capsys: Capture, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    async def crash(*_: Any, **__: Any) -> None:
+        logging.getLogger("a.library").warning("about to crash")
+        raise RuntimeError("boom")
+
+    configure_logging(logging.INFO, read(SECTIONS))
+    headers = {"X-Request-Id": given} if given else {}
+    async with Client(App(SETTINGS, RESOURCES)) as client:
+        await client.get("/buckets/b", headers=headers)
+        refusal = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        monkeypatch.setattr("kobako.model.access.rights", crash)
+        await client.get("/buckets/b", headers=headers)
+        failure = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert [each["Type"] for each in refusal] == ["kobako.authorization", "request.summary"]
+    assert [each["Type"] for each in failure] == ["a.library", "kobako.errors", "request.summary"]
+    for entries in (refusal, failure):
+        [rid] = {each["Fields"]["rid"] for each in entries}
+        assert rid == given if given else len(rid) == 36
+
+
+async def test_a_failure_has_the_id_that_was_sent_where_no_requests_are_told(
+    read: Read, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kobako.model.access.rights", None)
+    configure_logging(logging.ERROR, read(SECTIONS))
+    async with Client(App(SETTINGS, RESOURCES)) as client:
+        await client.get("/buckets/b", headers={"X-Request-Id": "abc"})
+
+    [line] = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["Fields"]["rid"] == "abc"
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ Source: HTTP API, section 16; objects, 24 and 26.4.
 """
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kobako.settings import EventListener, Settings, SettingsError, names, read_address, read_settings
+from kobako.settings import EventListener, Feature, Settings, SettingsError, names, read_address, read_settings
 from kobako.settings.template import render
 
 Read = Callable[..., Settings]
@@ -314,7 +314,6 @@ def test_a_backend_is_known_by_its_names_in_other_servers(read: Read, name: str)
         ("kinto.storage_backend = kinto_redis.storage", "kinto_redis.storage"),
         ("kinto.cache_backend = kinto.core.cache.memcached", "kinto.core.cache.memcached"),
         ("kinto.storage_url = postgresql://me:password@host/db", r"postgresql://\*\*\*@host/db"),
-        ("kinto.permission_backend = memory", "memory"),
         ("kinto.includes = kinto.plugins.accounts", "kinto.plugins.accounts"),
         ("kinto.event_listeners = redis", "redis"),
         ("multiauth.policies = account", "account"),
@@ -339,6 +338,54 @@ def test_permissions_and_cache_are_of_the_kind_of_the_storage(read: Read) -> Non
 
     assert settings.permission_url == settings.storage_url == "sqlite:////srv/objects.db"
     assert settings.cache_url == "sqlite:///kobako-cache.db"
+
+
+def test_an_empty_name_disables_a_backend(read: Read) -> None:
+    settings = read("storage_backend =\ncache_backend =")
+
+    assert (settings.storage_backend, settings.permission_backend, settings.cache_backend) == ("", "", "")
+    assert (settings.storage_url, settings.permission_url, settings.cache_url) == ("", "", "")
+
+
+def test_null_is_no_name_of_a_backend(read: Read) -> None:
+    assert read("storage_backend = null").storage_backend == "sqlite"
+
+
+def test_objects_are_not_kept_without_permissions(read: Read) -> None:
+    with pytest.raises(
+        SettingsError, match=r"^Setting 'permission_backend' is '': objects are not kept without permissions"
+    ):
+        read("permission_backend =")
+
+
+def test_connections_are_those_of_the_settings(read: Read) -> None:
+    settings = read("storage_pool_size = 7\nkinto.cache_max_backlog = 3\ncliquet.storage_pool_timeout = 5")
+
+    assert (settings.storage_pool_size, settings.storage_pool_timeout, settings.storage_max_overflow) == (7, 5, 5)
+    assert (settings.cache_pool_size, settings.cache_max_backlog, settings.cache_pool_recycle) == (25, 3, -1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "warnings"),
+    [
+        pytest.param("storage_pool_size = 5\npermission_pool_size = 5", (), id="the same"),
+        pytest.param("cache_pool_size = 5", (), id="another database"),
+        pytest.param(
+            "storage_pool_size = 7\nkinto.permission_pool_size = 5",
+            (
+                "Setting 'kinto.permission_pool_size' has no effect: storage and permission share their connections, "
+                "for which 'storage_pool_size' counts (7).",
+            ),
+            id="differs",
+        ),
+        pytest.param("storage_pool_size = 7", (), id="only the first is said"),
+        pytest.param("storage_backend = memory\npermission_pool_size = 5", (), id="nothing to share"),
+    ],
+)
+def test_pool_settings_of_who_comes_later_are_ignored_with_a_warning(
+    read: Read, lines: str, warnings: tuple[str, ...]
+) -> None:
+    assert read(lines).warnings == warnings
 
 
 def test_without_a_file_basicauth_is_on() -> None:
@@ -428,23 +475,82 @@ def test_that_a_request_is_one_transaction_cannot_be_switched_off(read: Read) ->
     )
 
 
-@pytest.mark.parametrize("package", ["kinto.core", "cliquet"])
-def test_the_steps_of_the_start_are_known_by_their_names_in_other_servers(read: Read, package: str) -> None:
-    settings = read(
-        f"initialization_sequence = {package}.initialization.setup_json_serializer\n"
-        f"  {package}.initialization.setup_backoff\n  {package}.events.setup_transaction_hook"
+STEPS_OF_KINTO = """
+    initialization.setup_request_bound_data initialization.setup_json_serializer
+    initialization.restrict_http_methods_if_readonly initialization.setup_csp_headers initialization.setup_logging
+    initialization.setup_storage initialization.setup_permission initialization.setup_cache
+    initialization.setup_requests_scheme initialization.setup_version_redirection initialization.setup_deprecation
+    initialization.setup_authentication initialization.setup_backoff initialization.setup_sentry
+    initialization.setup_listeners initialization.setup_metrics events.setup_transaction_hook
+"""
+STEPS_OF_CLIQUET = """
+    initialization.setup_request_bound_data initialization.setup_json_serializer initialization.setup_logging
+    initialization.setup_storage initialization.setup_permission initialization.setup_cache
+    initialization.setup_requests_scheme initialization.setup_vary_headers
+    initialization.setup_trailing_slash_redirection initialization.setup_version_redirection
+    initialization.setup_deprecation initialization.setup_authentication initialization.setup_backoff
+    initialization.setup_statsd initialization.setup_listeners events.setup_transaction_hook
+"""
+CURRENT, CLIQUET = STEPS_OF_KINTO.split(), STEPS_OF_CLIQUET.split()
+
+
+def sequence(package: str, steps: Iterable[str]) -> str:
+    """Return the line that lists these steps."""
+    return "kinto.initialization_sequence = " + "\n  ".join(f"{package}.{step}" for step in steps)
+
+
+@pytest.mark.parametrize("lines", ["", "initialization_sequence =", sequence("kinto.core", CURRENT)])
+def test_the_steps_of_kinto_leave_nothing_out(read: Read, lines: str) -> None:
+    settings = read(lines)
+
+    assert (settings.features, settings.warnings) == (frozenset(Feature), ())
+
+
+def test_the_steps_of_cliquet_leave_out_what_it_did_not_have(read: Read) -> None:
+    settings = read(sequence("cliquet", CLIQUET))
+
+    assert set(Feature) - settings.features == {Feature.READONLY, Feature.CSP_HEADERS, Feature.SENTRY}
+    assert settings.warnings == (
+        "Setting 'kinto.initialization_sequence' leaves out restrict_http_methods_if_readonly, setup_csp_headers, "
+        "setup_sentry: what they bring is off.",
     )
 
-    assert settings.warnings == ()
+
+@pytest.mark.parametrize(("package", "steps"), [("kinto.core", CURRENT), ("kobako", CURRENT), ("cliquet", CLIQUET)])
+def test_each_step_that_is_missing_turns_off_what_it_brings(read: Read, package: str, steps: list[str]) -> None:
+    everything = read(sequence(package, steps)).features
+    brought = {step: everything - read(sequence(package, set(steps) - {step})).features for step in steps}
+
+    assert {each.rpartition(".")[2] for each, features in brought.items() if not features} == {
+        *("setup_request_bound_data", "setup_json_serializer"),
+        *(["setup_vary_headers"] if package == "cliquet" else []),
+    }
+    assert sorted(feature for features in brought.values() for feature in features) == sorted(
+        # Only Cliquet's own lists say whether slashes are redirected.
+        everything - ({Feature.TRAILING_SLASH_REDIRECTION} if package != "cliquet" else set())
+    )
 
 
-@pytest.mark.parametrize("step", ["kinto.core.initialization.setup_magic", "mine.setup_cache"])
-def test_an_unknown_step_of_the_start_is_a_warning_that_names_it(read: Read, step: str) -> None:
-    settings = read(f"kinto.initialization_sequence = kinto.core.initialization.setup_cache\n  {step}")
+@pytest.mark.parametrize("name", ["mine.setup_cache", "mine", "kinto.core.initialization.setup_magic"])
+def test_an_unknown_step_of_the_start_is_a_warning_that_names_it(read: Read, name: str) -> None:
+    settings = read(sequence("kinto.core", CURRENT) + f"\n  {name}")
 
     assert settings.warnings == (
-        f"Setting 'kinto.initialization_sequence' has '{step}', which is no step that is known: it is not done.",
+        f"Setting 'kinto.initialization_sequence' has '{name}', which is no step that is known: it is not done.",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("sys.maxsize", "cannot be called"), ("broken_step.run", "cannot be imported: half done")]
+)
+def test_a_step_of_ones_own_that_cannot_be_is_refused(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, problem: str
+) -> None:
+    (tmp_path / "broken_step.py").write_text("raise RuntimeError('half done')")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(SettingsError, match=rf"^Setting 'initialization_sequence' has '{name}', which {problem}\.$"):
+        read(f"initialization_sequence = {name}")
 
 
 SPEC_NAMES = """

@@ -12,23 +12,26 @@ from typing import Any, Final
 import msgspec
 
 from kobako.backends import open_cache, open_database
-from kobako.databases.base import Clock
+from kobako.cache.base import Cache
+from kobako.databases.base import Clock, Database
 from kobako.http import asgi, end_of_service, endpoints, listening, lists, openapi, permissions, utilities
 from kobako.http import openapi_utilities as described
 from kobako.http.authentication import basic
 from kobako.http.pipeline import answer
 from kobako.http.routing import SAFE, Routes, route
-from kobako.http.site import Authenticator, Call, Route, Run, Site
+from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
 from kobako.model.inheritance import Action
 from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources
 from kobako.model.transaction import Backends
 from kobako.protocol import ids, jsontext
 from kobako.protocol.messages import Request, Response
-from kobako.settings import Policy, Settings
+from kobako.settings import Feature, Policy, Settings, SettingsError, steps
 
 ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
 ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
+VERSION_FILES: Final = (Path(__file__).with_name("version.json"), Path(__file__).parent / "config" / "version.json")
+"""Where the package may bring the version file, if the settings' is not there (section 6.4)."""
 BASICAUTH: Final = {
     "description": "Very basic authentication sessions. Not for production use.",
     "url": "http://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
@@ -55,7 +58,9 @@ class App:
         capabilities: Mapping[str, Mapping[str, Any]] = {},
         clock: Clock = milliseconds,
     ):
-        known = [_configured(each, settings) for each in resources]
+        known = _served(resources, settings)
+        told = [*listeners, *map(listening.named, settings.event_listeners)]
+        hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
@@ -64,13 +69,9 @@ class App:
             backends=Backends(self._database, self._cache, Resources(known), _settings_grants(settings, known), clock),
             routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known)),
             authenticators=[_authenticator(each, settings) for each in settings.policies],
-            listeners=Listeners([*listeners, *map(listening.named, settings.event_listeners)]),
+            listeners=Listeners(each for each in told if not each.after_commit or hooks),
             capabilities={**_capabilities(settings), **capabilities},
-            heartbeats={
-                "storage": self._database.check,
-                "permission": self._database.check,
-                "cache": self._cache.check,
-            },
+            heartbeats=_heartbeats(settings, self._database, self._cache),
             version_file=_version_file(settings),
             end=end_of_service.planned(settings),
         )
@@ -84,6 +85,7 @@ class App:
         return await self._database.migrate()
 
     async def __aenter__(self) -> "App":
+        steps.run(self.settings)
         await self._database.open()
         return self
 
@@ -101,20 +103,43 @@ class App:
             await asgi.live(self, receive, send)
 
 
+def _heartbeats(settings: Settings, database: Database, cache: Cache) -> dict[str, Check]:
+    """Return the checks of the backends that are not disabled."""
+    checks: dict[str, Check] = {"storage": database.check, "permission": database.check, "cache": cache.check}
+    return {name: check for name, check in checks.items() if getattr(settings, f"{name}_backend")}
+
+
 def _capabilities(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
     """Return what the hello view says that this server can do, beyond every server (objects, 28)."""
     found: dict[str, Mapping[str, Any]] = {"basicauth": BASICAUTH} if settings.policies else {}
-    if settings.experimental_permissions_endpoint:
+    if _lists_permissions(settings):
         found["permissions_endpoint"] = permissions.CAPABILITY
     return found
 
 
+def _lists_permissions(settings: Settings) -> bool:
+    return settings.experimental_permissions_endpoint and bool(settings.storage_backend)
+
+
 def _version_file(settings: Settings) -> Any:
     """Return what the version file says, None if there is none that is JSON."""
+    file = next((each for each in (Path(settings.version_json_path), *VERSION_FILES) if each.is_file()), None)
     try:
-        return jsontext.decode(Path(settings.version_json_path).read_bytes())
+        return jsontext.decode(file.read_bytes()) if file else None
     except (OSError, jsontext.InvalidJson):
         return None
+
+
+def _served(resources: Iterable[Resource], settings: Settings) -> list[Resource]:
+    """Return the resources as the settings change them: none without a storage, where there are no objects.
+
+    Raises SettingsError for objects without permissions.
+    """
+    if not settings.storage_backend:
+        return []
+    if not settings.permission_backend:
+        raise SettingsError("Setting 'permission_backend' is empty, or its step left out: objects need permissions.")
+    return [_configured(each, settings) for each in resources]
 
 
 def _configured(resource: Resource, settings: Settings) -> Resource:
@@ -145,7 +170,7 @@ def _routes(settings: Settings, resources: Iterable[Resource]) -> Iterable[Route
     yield route("api", "/__api__", readers, offline=openapi.endpoint(), describes=described.API)
     yield route("contribute", "/contribute.json", readers, offline=utilities.contribute, describes=described.CONTRIBUTE)
     yield route("batch", "/batch", {"POST": _taken_apart}, kind="batch", describes=described.BATCH)
-    if settings.experimental_permissions_endpoint:
+    if _lists_permissions(settings):
         resource = permissions.PERMISSIONS
         operations, describes = permissions.OPERATIONS, described.PERMISSIONS
         yield route("permissions", resource.path, operations, kind="list", resource=resource, describes=describes)

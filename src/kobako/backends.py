@@ -16,22 +16,26 @@ SCHEMES = {"sqlite": "sqlite"}
 
 
 def open_database(settings: Settings, clock: Clock) -> Database:
-    """Return the database of the settings, not open yet. Raises SettingsError for one that is not offered."""
-    objects = _database("storage_url", settings.storage_backend, settings.storage_url, clock)
-    if (settings.permission_backend, settings.permission_url) == (settings.storage_backend, settings.storage_url):
-        return objects
+    """Return the database of the settings, not open yet; where none is named, one in memory that nothing is kept in.
+
+    Raises SettingsError for one that is not offered.
+    """
+    objects = ("storage_url", settings.storage_backend, settings.storage_url)
+    permissions = ("permission_url", settings.permission_backend, settings.permission_url)
+    if objects[1:] == permissions[1:]:
+        return _database(*objects, clock)
+    if not settings.storage_backend:
+        return _database(*permissions, clock)
     from kobako.databases.split import SplitDatabase
 
-    return SplitDatabase(
-        objects, _database("permission_url", settings.permission_backend, settings.permission_url, clock)
-    )
+    return SplitDatabase(_database(*objects, clock), _database(*permissions, clock))
 
 
 def open_cache(settings: Settings, clock: Clock) -> Cache:
-    """Return the cache of the settings."""
+    """Return the cache of the settings; where none is named, what has to last longer than a request is in memory."""
     url, prefix = settings.cache_url, settings.cache_prefix
     match settings.cache_backend:
-        case "memory":
+        case "memory" | "":
             from kobako.cache.memory import MemoryCache
 
             return MemoryCache(prefix, settings.cache_max_size_bytes, clock)
@@ -53,7 +57,7 @@ def of_url(name: str, url: str, clock: Clock) -> Database:
 
 def _database(name: str, backend: str, url: str, clock: Clock) -> Database:
     match backend:
-        case "memory":
+        case "memory" | "":
             from kobako.databases.memory import MemoryDatabase
 
             return MemoryDatabase(clock)

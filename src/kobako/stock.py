@@ -20,6 +20,8 @@ from kobako.settings import DEFAULT_PORT, Settings, SettingsError, read_settings
 INI_VARIABLES = ("KOBAKO_INI", "KINTO_INI")
 INI_PLACES = (Path("config/kobako.ini"), Path("kobako.ini"), Path("config/kinto.ini"))
 """Where a configuration is looked for, and the first where one is written."""
+MEMORY = {"storage_backend": ["memory"], "permission_backend": ["memory"], "cache_backend": ["memory", ""]}
+"""What keeps data in the process."""
 EXAMPLE_SECRETS = {"some-secret-string", "a-secret-string", "secret", "changeme", "change-me", "abc"}
 
 
@@ -67,9 +69,10 @@ def is_new(settings: Settings) -> bool:
 
 def check_workers(settings: Settings, workers: int) -> None:
     """Raise SettingsError where several processes would not see the same data."""
-    for name in ("storage_backend", "cache_backend"):
-        if workers > 1 and getattr(settings, name) == "memory":
-            raise SettingsError(f"Setting '{name}' is 'memory': each of {workers} workers would have data of its own.")
+    for name, kinds in MEMORY.items():
+        kind = getattr(settings, name)
+        if workers > 1 and kind in kinds:
+            raise SettingsError(f"Setting '{name}' is '{kind}': each of {workers} workers would have data of its own.")
 
 
 def advice(settings: Settings) -> list[str]:
@@ -88,6 +91,10 @@ def advice(settings: Settings) -> list[str]:
         found.append(f"Setting 'http_scheme' is '{settings.http_scheme}': passwords travel in the open.")
     if settings.storage_backend == "memory":
         found.append("Setting 'storage_backend' is 'memory': all data is lost when the server stops.")
+    elif settings.permission_backend == "memory":
+        found.append("Setting 'permission_backend' is 'memory': who may do what is lost when the server stops.")
+    if not settings.storage_backend:
+        found.append("Setting 'storage_backend' is empty: there are no objects, nor endpoints for them.")
     return found
 
 

@@ -49,6 +49,7 @@ ABOUT_HTTP = {
         "errors",
         "openapi",
         "permissions",
+        "startup",
         "preconditions",
         "refusals",
         "request_log",

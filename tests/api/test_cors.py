@@ -159,6 +159,13 @@ async def test_browsers_may_read_the_headers_of_the_protocol(
     assert set(response.headers[EXPOSED].split(", ")) >= exposed
 
 
+async def test_a_405_of_an_endpoint_exposes_nothing(client: Client) -> None:
+    known, unknown = await client.post("/buckets/b"), await client.post("/unknown")
+
+    assert (known.status, EXPOSED in known.headers) == (405, False)
+    assert (unknown.status, EXPOSED in unknown.headers) == (404, True)
+
+
 PREFLIGHT = {"Origin": "https://a.b", "Access-Control-Request-Method": "GET"}
 
 

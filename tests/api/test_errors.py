@@ -106,6 +106,15 @@ async def test_what_is_not_there_is_named(client: Client, url: str, errno: int, 
     assert not {"ETag", "Last-Modified"} & set(response.headers)
 
 
+@pytest.mark.parametrize("languages", ["fr-FR", "de, fr;q=0.5", "*", "\xff"])
+async def test_texts_are_english_whatever_language_is_asked_for(client: Client, languages: str) -> None:
+    english = await client.get("/buckets?_limit=x")
+    asked = await client.get("/buckets?_limit=x", headers={"Accept-Language": languages})
+
+    assert asked.json["details"] == english.json["details"] != []
+    assert asked.json == english.json
+
+
 async def test_a_method_that_is_not_there_is_not_allowed(client: Client) -> None:
     response = await client.put("/buckets")
 

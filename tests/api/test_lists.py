@@ -289,6 +289,18 @@ async def test_nothing_in_a_query_is_without_bounds(client: Client, query: str) 
     assert (await client.get(f"{LIST}?{query}")).status in (200, 400)
 
 
+@pytest.mark.parametrize("filters", ["min_n=0", "like_name=*a*b"])
+async def test_a_query_has_a_number_of_filters_at_most(client: Client, filters: str) -> None:
+    """I29."""
+    for method in ("GET", "HEAD", "DELETE"):
+        accepted = await client.request(method, f"{LIST}?_since=0&" + "&".join([filters] * 49))
+        refused = await client.request(method, f"{LIST}?_since=0&" + "&".join([filters] * 50))
+
+        assert (accepted.status, refused.status) == (200, 400)
+    fault = {"location": "querystring", "name": None, "description": "more than 50 filters"}
+    assert refused.json["details"] == [fault]
+
+
 async def test_filters_are_combined_by_and(client: Client) -> None:
     for number in range(6):
         await client.put(f"{LIST}/r{number}", {"n": number, "even": number % 2 == 0})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -327,6 +328,21 @@ async def test_what_changes_nothing_leaves_the_list_where_it_is(
     await action(client)
 
     assert await stand(client) == before
+
+
+async def test_an_etag_is_a_cursor_for_its_own_list_alone(client: Client, clock: Clock) -> None:
+    """S29: as docs/queries.md warns, on another list it skips changes."""
+    other = "/buckets/b/collections/d/records"
+    await client.put("/buckets/b/collections/d", {})
+    clock.now += 1000
+    await client.put(f"{LIST}/r", {})
+    clock.now += 1000
+    await client.put(f"{other}/s", {})
+    cursor = (await client.get(other)).etag
+
+    assert (await client.get(f"{LIST}?_since={cursor}")).data == []
+    page = " ".join((Path(__file__).parents[2] / "docs/queries.md").read_text().split())
+    assert "The ETag of a list is a cursor for that list alone: used on another one, it skips changes." in page
 
 
 async def test_a_child_list_does_not_move_its_parent(client: Client, clock: Clock) -> None:

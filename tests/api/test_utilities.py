@@ -191,6 +191,19 @@ async def test_the_version_is_that_of_the_file(settings: Settings, tmp_path: Pat
     assert first.json == second.json == {"version": "1.0", "commit": "é"}
 
 
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_version_file_in_the_package_serves_where_the_settings_have_none(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    files = [tmp_path / "package.json", tmp_path / "config.json"]
+    files[place].write_text('{"version": "2.0"}')
+    monkeypatch.setattr("kobako.app.VERSION_FILES", files)
+    async with served(settings, version_json_path=str(tmp_path / "missing.json")) as client:
+        response = await client.get("/__version__")
+
+    assert response.json == {"version": "2.0"}
+
+
 @pytest.mark.parametrize("content", [None, "{", "\xff"])
 async def test_without_a_version_file_there_is_a_defect(
     settings: Settings, tmp_path: Path, content: str | None

@@ -56,6 +56,43 @@ They exist for each type of object: bucket, collection, group, record, and those
 
 {families}
 
+## Steps of the start
+
+Kinto and Cliquet list the functions that set up their server in `initialization_sequence`. A file that has such a list,
+with `kinto.core.`, `cliquet.` or `kobako.` in front of `initialization.` and the name of a step, leaves out what is not
+in it, and a warning at the start names that:
+
+| Without | there is |
+|---|---|
+| `restrict_http_methods_if_readonly` | no refusal of writing on any URL; with `readonly`, objects are still only read |
+| `setup_csp_headers` | no `Content-Security-Policy` |
+| `setup_logging` | no entry for each request in the log |
+| `setup_storage` | no object, nor endpoint for one: as with an empty `storage_backend` |
+| `setup_permission` | no permission: the same without a storage, with one the server does not start |
+| `setup_cache` | no cache: as with an empty `cache_backend` |
+| `setup_requests_scheme` | neither `http_scheme` nor `http_host` |
+| `setup_version_redirection` | no redirection to the prefix of the version |
+| `setup_trailing_slash_redirection` | no redirection of slashes at the end (in Cliquet's lists; others need no step) |
+| `setup_deprecation` | no end of service |
+| `setup_authentication` | nobody who is recognized |
+| `setup_backoff` | no `Backoff` |
+| `setup_sentry` | no report to Sentry |
+| `setup_listeners` | no listener of `event_listeners` |
+| `setup_metrics` (`setup_statsd` for Cliquet) | no metrics |
+| `kinto.core.events.setup_transaction_hook` | nobody told of events after the commit |
+
+`setup_request_bound_data`, `setup_json_serializer` and `setup_vary_headers` turn nothing on or off. The order of steps
+means nothing, but for those of one's own: any other dotted name that leads to a function. It is called in each process
+before the first request, with the settings, and whatever it raises stops the start:
+
+```python
+from kobako import Settings
+
+
+def setup(settings: Settings) -> None:
+    print(f"{{settings.project_name}} starts")
+```
+
 ## Read for the sake of other files
 
 `use` and `settings_prefix` are read as Kinto reads them; `includes` names plugins, of which none is offered yet.

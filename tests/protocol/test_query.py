@@ -134,6 +134,15 @@ def test_an_order_is_total(texts: list[str], expected: tuple[Sort, ...]) -> None
     assert query.read_sort(texts) == expected
 
 
+@pytest.mark.parametrize("text", ["f{}=1", "in_f{}=1,2", "not_f=1"])
+def test_filters_have_a_number_of_filters_at_most(text: str) -> None:
+    given = params.parse("&".join(text.format(number) for number in range(query.MAX_FILTERS)))
+
+    assert len(query.read_filters(given, NOW)) == query.MAX_FILTERS
+    with pytest.raises(InvalidParameters, match="more than 50 filters"):
+        query.read_filters({**given, "x": ["1"]}, NOW)
+
+
 @pytest.mark.parametrize(("number", "accepted"), [(query.MAX_SORT, True), (query.MAX_SORT + 1, False)])
 def test_the_keys_of_an_order_are_bounded(number: int, accepted: bool) -> None:
     """I8."""

@@ -68,6 +68,9 @@ def test_a_file_of_cliquets_time_is_served_as_it_says(tmp_path: Path) -> None:
         assert (hello["project_name"], hello["settings"]["batch_max_requests"]) == ("attic", 10)
         assert hello["user"]["id"].startswith("basicauth:")
 
+        # Its list of steps has no redirection of versions, and Cliquet had no such policy.
+        assert (api.call("GET", "/buckets")[0], headers["Content-Security-Policy"]) == (404, None)
+        assert "leaves out restrict_http_methods_if_readonly, setup_csp_headers" in server.output
         assert api.call("DELETE", "/v1/buckets")[0] == 405
         for number in range(4):
             assert api.call("PUT", f"/v1/buckets/{number}")[0] == 201

@@ -11,6 +11,7 @@ from typing import Final
 from kobako.http.site import Route, Site
 from kobako.protocol.errors import InvalidParameters, Problem
 from kobako.protocol.messages import Request, Response
+from kobako.settings import Feature
 
 ALWAYS: Final = ("Backoff", "Retry-After", "Alert", "Content-Length", "Content-Type")
 OBJECT_READ: Final = (*ALWAYS, "Cache-Control", "ETag", "Expires", "Last-Modified", "Pragma")
@@ -77,10 +78,7 @@ def preflight(site: Site, route: Route, request: Request) -> Response:
     return Response(headers=answer, body=b"null")
 
 
-SECURITY: Final = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; ",
-    "X-Content-Type-Options": "nosniff",
-}
+CSP: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "
 
 
 def _asks_to_back_off(site: Site) -> bool:
@@ -93,10 +91,12 @@ def _asks_to_back_off(site: Site) -> bool:
 def dressed(site: Site, request: Request, route: Route | None, response: Response) -> Response:
     """Return a response with the headers that every response has (section 1.4). `route` is None for unknown URLs."""
     headers = response.headers
-    for name, value in SECURITY.items():
-        headers.setdefault(name, value)
-    if request.method != "OPTIONS" or route is None:
-        headers["Access-Control-Expose-Headers"] = (route and route.exposes.get(request.method)) or _ALWAYS
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    if Feature.CSP_HEADERS in site.settings.features:
+        headers.setdefault("Content-Security-Policy", CSP)
+    # A preflight is told nothing of it, nor who uses a method that the endpoint has not.
+    if exposes := route.exposes.get(request.method) if route else _ALWAYS:
+        headers["Access-Control-Expose-Headers"] = exposes
     if (origin := allowed_origin(site, request, known=route is not None)) is not None:
         headers["Access-Control-Allow-Origin"] = origin
     if _asks_to_back_off(site):

@@ -7,7 +7,6 @@ where that is to be run after the commit.
 Source: HTTP API, 14.5; objects, 27.3.
 """
 
-import importlib
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import msgspec
 
 from kobako.model.listeners import Listener
-from kobako.settings import EventListener, SettingsError
+from kobako.settings import EventListener, SettingsError, imports
 
 Factory = Callable[[Mapping[str, str]], Any]
 
@@ -33,7 +32,10 @@ def named(described: EventListener) -> Listener:
 
 
 def _factory(setting: str, name: str) -> Factory:
-    found = _imported(setting, name)
+    try:
+        found = imports.load(name)
+    except ValueError as error:
+        raise _refused(setting, name, str(error)) from error
     if isinstance(found, ModuleType):
         found = getattr(found, "listener", None)
         if not callable(found):
@@ -41,27 +43,6 @@ def _factory(setting: str, name: str) -> Factory:
     if not callable(found):
         raise _refused(setting, name, "cannot be called")
     return found  # type: ignore[no-any-return]
-
-
-def _imported(setting: str, name: str) -> Any:
-    """Return the module of this name, or what the module before the last dot has under the name after it."""
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        module, _, attribute = name.rpartition(".")
-        if not isinstance(error, ModuleNotFoundError) or error.name not in _prefixes(name):
-            # Found, and broken: which is another story than a name that does not exist.
-            raise _refused(setting, name, f"cannot be imported: {error}") from error
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise _refused(setting, name, "does not exist") from error
-
-
-def _prefixes(name: str) -> set[str]:
-    """Return the names of the packages that a name goes through, and itself."""
-    parts = name.split(".")
-    return {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
 
 
 def _refused(setting: str, name: str, problem: str) -> SettingsError:

@@ -14,7 +14,10 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from kobako.http.site import Site
+from kobako.protocol import current
 from kobako.protocol.messages import Request, Response
+from kobako.settings import Feature
 
 REQUESTS: Final = logging.getLogger("request.summary")
 PARTS: Final = logging.getLogger("subrequest.summary")
@@ -33,14 +36,20 @@ class Summary:
 
     def __init__(self, request: Request) -> None:
         self.began = time.perf_counter()
-        self.rid = request.headers.get("x-request-id", "")[:MAX_LENGTH] or _new_id()
+        self.rid = _given_id(request) or _new_id()
         self.user: str | None = None
         self.parts: int | None = None
 
 
-def begin(request: Request) -> Summary | None:
-    """Return the summary of a request that begins; None where nobody reads it, which costs next to nothing."""
-    return Summary(request) if REQUESTS.isEnabledFor(logging.INFO) else None
+def begin(site: Site, request: Request) -> Summary | None:
+    """Return the summary of a request that begins; None where nobody reads it, which costs next to nothing.
+
+    Whatever else is logged while the request is served has the same id.
+    """
+    is_read = REQUESTS.isEnabledFor(logging.INFO) and Feature.LOGGING in site.settings.features
+    summary = Summary(request) if is_read else None
+    current.request_id.set(summary.rid if summary else _given_id(request))
+    return summary
 
 
 def end(summary: Summary, request: Request, response: Response) -> None:
@@ -78,6 +87,10 @@ def parameters(query: str) -> dict[str, str]:
         # The same, in a fifth of the time.
         pairs = [(name, value) for name, _, value in [each.partition("=") for each in query.split("&")]]
     return {name: "***" if name.lower() in SECRET else value for name, value in pairs}
+
+
+def _given_id(request: Request) -> str:
+    return request.headers.get("x-request-id", "")[:MAX_LENGTH]
 
 
 def _new_id() -> str:

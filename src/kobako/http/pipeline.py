@@ -31,7 +31,7 @@ class PartFailed(Exception):
 
 async def answer(site: Site, request: Request, refused: ApiError | None = None) -> Response:
     """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it."""
-    summary = log.begin(request)
+    summary = log.begin(site, request)
     known = None
     try:
         end_of_service.require_service(site)
@@ -74,7 +74,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if step.route.offline:
         return await step.route.offline(site, step.request)
     plan = _plan(site, step) if step.route.kind == "batch" else None
-    if step.request.method not in routing.SAFE and idempotency.HEADER in step.request.headers:
+    is_write = step.request.method not in routing.SAFE and not site.settings.readonly
+    if is_write and idempotency.HEADER in step.request.headers:
         return await _transact_once(site, step, plan, summary)
     lists, emptied = _writes(site, step, plan)
     for attempt in attempts():

@@ -19,6 +19,7 @@ from kobako.model.resource import Resource, Target
 from kobako.protocol import params
 from kobako.protocol.errors import BadRequest, MethodNotAllowed, UnknownUrl, UnknownVersion
 from kobako.protocol.messages import Request, Response
+from kobako.settings import Feature
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -116,10 +117,11 @@ def find(site: Site, request: Request) -> Step | Redirect:
     """Return the route and target of a request, or where it should have been sent.
 
     Raises UnknownUrl or UnknownVersion; BadRequest for a path or query that is no text; MethodNotAllowed for one that
-    writes on a server that only reads. Whether the route has the method, `require_method` tells.
+    writes on a server that only reads (where the step of that is left out, the endpoints of objects still only read).
+    Whether the route has the method, `require_method` tells.
     """
     settings, routes, path = site.settings, site.routes, request.path
-    if settings.readonly and request.method not in SAFE:
+    if settings.readonly and request.method not in SAFE and Feature.READONLY in settings.features:
         raise MethodNotAllowed(headers={"Allow": ", ".join(SAFE)})
     if "\x00" in path or not _is_text(path):
         raise BadRequest("Invalid URL path.")

@@ -17,6 +17,7 @@ from kobako.settings import Settings
 
 Kind = Literal["list", "object", "batch", "utility"]
 Run = Callable[["Call"], Awaitable[Response]]
+Check = Callable[[], Awaitable[bool | None]]
 Offline = Callable[["Site", Request], Awaitable[Response]]
 
 
@@ -77,7 +78,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     authenticators: Sequence[Authenticator] = ()
     listeners: Listeners
     capabilities: Mapping[str, Mapping[str, Any]] = {}
-    heartbeats: Mapping[str, Callable[[], Awaitable[bool | None]]] = {}
+    heartbeats: Mapping[str, Check] = {}
     version_file: Any = None
     end: EndOfService | None = None
 

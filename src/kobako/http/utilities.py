@@ -4,11 +4,10 @@ Source: HTTP API, section 6.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from kobako.http.responses import expiring, json_response
-from kobako.http.site import Call, Site
+from kobako.http.site import Call, Check, Site
 from kobako.protocol import jsontext
 from kobako.protocol.errors import ServerError
 from kobako.protocol.messages import Request, Response
@@ -78,7 +77,7 @@ async def contribute(site: Site, request: Request) -> Response:
     return json_response(jsontext.encode(CONTRIBUTE))
 
 
-async def _passes(check: Callable[[], Awaitable[bool | None]], timeout_s: float) -> bool | None:
+async def _passes(check: Check, timeout_s: float) -> bool | None:
     try:
         return await asyncio.wait_for(check(), timeout_s)
     except Exception:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from kobako.logs.jsonlines import HekaFormatter, JsonFormatter
 from kobako.logs.text import FORMAT, TextFormatter
+from kobako.protocol import current
 from kobako.settings.logsections import LogHandler, LogRule
 
 
@@ -50,8 +51,17 @@ def _handler(handler: LogHandler, project_name: str) -> logging.Handler:
     stream = sys.stdout if handler.stream == "stdout" else sys.stderr
     made = logging.StreamHandler(stream)
     made.setLevel(handler.level)
+    made.addFilter(_with_request_id)
     made.setFormatter(_formatter(handler, project_name, colours=stream.isatty() and not os.environ.get("NO_COLOR")))
     return made
+
+
+def _with_request_id(record: logging.LogRecord) -> bool:
+    """Add to an entry the request during which it is logged, if there is one (15.2)."""
+    if rid := current.request_id.get():
+        fields = getattr(record, "fields", {})
+        record.fields = fields if "rid" in fields else {**fields, "rid": rid}
+    return True
 
 
 def _formatter(handler: LogHandler, project_name: str, *, colours: bool) -> logging.Formatter:

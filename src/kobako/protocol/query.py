@@ -33,6 +33,10 @@ MAX_SORT: Final = 100
 """Keys of an order: the place of a page is compared key by key, which no database does without bounds."""
 
 
+MAX_FILTERS: Final = 50
+"""Filters of a query: each may look at every object of a list, and at all of a field's text."""
+
+
 class ListQuery(msgspec.Struct, frozen=True):
     """What a client asks of a list: `selection` has its filters, order and place; `limit` is the size of a page."""
 
@@ -74,7 +78,10 @@ def page_size(params: Params, paginate_by: int | None, max_fetch: int) -> int:
 
 def read_filters(params: Params, now: int, known: Collection[str] | None = None) -> tuple[Filter, ...]:
     """Return the filters among the parameters. Raises InvalidParameters."""
-    return tuple(each for name, texts in params.items() for each in _filters(name, texts, now, known))
+    found = tuple(each for name, texts in params.items() for each in _filters(name, texts, now, known))
+    if len(found) > MAX_FILTERS:
+        raise invalid("querystring", None, f"more than {MAX_FILTERS} filters")
+    return found
 
 
 def read_sort(

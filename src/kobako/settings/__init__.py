@@ -6,10 +6,12 @@
 from kobako.settings.fields import EventListener, Policy, Settings
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
 from kobako.settings.reading import read_settings, shown
+from kobako.settings.steps import Feature
 
 __all__ = [
     "DEFAULT_PORT",
     "EventListener",
+    "Feature",
     "Policy",
     "Settings",
     "SettingsError",

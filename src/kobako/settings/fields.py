@@ -20,9 +20,10 @@ from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
-from kobako.settings import dotted, parsing
+from kobako.settings import dotted, parsing, steps
 from kobako.settings.configfile import ConfigFile
 from kobako.settings.logsections import LogRule
+from kobako.settings.steps import Feature
 
 PARSERS: Final[dict[Any, parsing.Parser]] = {
     str: parsing.text,
@@ -57,6 +58,12 @@ class EventListener(msgspec.Struct, frozen=True):
 
 
 BASICAUTH: Final = Policy("basicauth", "basicauth")
+
+POOL: Final = ("pool_size", "max_overflow", "pool_timeout", "max_backlog", "pool_recycle")
+"""What is said of the connections of each backend; backends with one URL share those of the first (16.6)."""
+
+_OF_PERMISSION: Final = "The same of the permissions; where they are in the storage's database, its setting counts."
+_OF_CACHE: Final = "The same of the cache; where it is in the storage's database, its setting counts."
 
 HAVE_GENERATORS: Final = frozenset({"bucket", "collection", "group", "record"})
 """Types that `id_generator` says nothing of: files for Kinto may repeat its default, and have buckets with names."""
@@ -127,19 +134,48 @@ class Settings:
     )
     max_body_size_bytes: int = setting(8 * 2**20, "Largest body of a request.", parse=parsing.positive)
     initialization_sequence: tuple[str, ...] = setting(
-        (), "Steps of the start, as files for Kinto and Cliquet list them: all are done, listed or not."
+        (),
+        "Steps of the start, as files for Kinto and Cliquet list them: what is not listed is off; empty: all. "
+        "A function of one's own may be among them, by its dotted name.",
     )
 
     # Backends
-    storage_backend: str = setting("sqlite", "Where objects are kept: sqlite or memory.")
+    storage_backend: str = setting("sqlite", "Where objects are kept: sqlite or memory; empty: there are none.")
     storage_url: str = setting("sqlite:///kobako.db", "Database of the objects.")
     storage_max_fetch_size: int = setting(10000, "Most objects that one request reads.", parse=parsing.positive)
     permission_backend: str = setting("sqlite", "Where permissions are kept; the storage's if not set.")
     permission_url: str = setting("sqlite:///kobako.db", "Database of the permissions; the storage's if not set.")
-    cache_backend: str = setting("sqlite", "Where the cache is kept; of the storage's kind if not set.")
+    cache_backend: str = setting(
+        "sqlite", "Where the cache is kept; of the storage's kind if not set; empty: in the process, with no heartbeat."
+    )
     cache_url: str = setting("sqlite:///kobako-cache.db", "Database of the cache.")
     cache_prefix: str = setting("", "Put before each key of the cache, so that several servers may share one.")
     cache_max_size_bytes: int = setting(524288, "Size of a memory cache, then the oldest entries go.")
+
+    # Connections to database servers
+    storage_pool_size: int = setting(25, "Connections of the storage that are kept open.", parse=parsing.positive)
+    storage_max_overflow: int = setting(
+        5, "Connections more while those are all in use, closed afterwards.", parse=parsing.count
+    )
+    storage_pool_timeout: int = setting(
+        30, "Seconds that a request waits for a connection before it is a 503.", parse=parsing.positive
+    )
+    storage_max_backlog: int = setting(
+        -1, "Requests that may wait for one; any more are a 503 at once; -1: no limit.", parse=parsing.bound
+    )
+    storage_pool_recycle: int = setting(
+        -1, "Seconds after which a connection is replaced by a new one; -1: never.", parse=parsing.bound
+    )
+    permission_pool_size: int = setting(25, _OF_PERMISSION, parse=parsing.positive)
+    permission_max_overflow: int = setting(5, _OF_PERMISSION, parse=parsing.count)
+    permission_pool_timeout: int = setting(30, _OF_PERMISSION, parse=parsing.positive)
+    permission_max_backlog: int = setting(-1, _OF_PERMISSION, parse=parsing.bound)
+    permission_pool_recycle: int = setting(-1, _OF_PERMISSION, parse=parsing.bound)
+    cache_pool_size: int = setting(25, _OF_CACHE, parse=parsing.positive)
+    cache_max_overflow: int = setting(5, _OF_CACHE, parse=parsing.count)
+    cache_pool_timeout: int = setting(30, _OF_CACHE, parse=parsing.positive)
+    cache_max_backlog: int = setting(-1, _OF_CACHE, parse=parsing.bound)
+    cache_pool_recycle: int = setting(-1, _OF_CACHE, parse=parsing.bound)
 
     # Events
     event_listeners: tuple[EventListener, ...] = setting(
@@ -200,6 +236,16 @@ class Settings:
     """The file the settings were read from."""
     log_rules: tuple[LogRule, ...] = field(default=(), compare=False)
     """What its logging sections say; empty: there are none."""
+
+    features: frozenset[Feature] = field(init=False, compare=False)
+    """What the steps of the start bring; of what they leave out, the settings are as if not given."""
+
+    def __post_init__(self) -> None:
+        features = steps.features(self.initialization_sequence)
+        object.__setattr__(self, "features", features)
+        for feature, changes in steps.WITHOUT.items():
+            for name, value in changes.items() if feature not in features else ():
+                object.__setattr__(self, name, value)
 
     def principals(self, resource: str, permission: str) -> frozenset[str]:
         """Return who has this permission on every object of a resource, by the settings.

@@ -38,14 +38,11 @@ def _names(text: str) -> frozenset[str]:
 
 
 WITHOUT_EFFECT: Final = _names("""
-    json_renderer handle_exceptions available_languages filter filter-with
-    storage_pool_size storage_max_overflow storage_pool_recycle storage_pool_timeout storage_max_backlog
-    storage_poolclass permission_pool_size permission_max_overflow permission_pool_recycle
-    permission_pool_timeout permission_max_backlog permission_poolclass cache_pool_size cache_max_overflow
-    cache_pool_recycle cache_pool_timeout cache_max_backlog cache_poolclass cache_hosts multiauth.groupfinder
-    multiauth.authorization_policy admin_assets_path default_bucket_hmac_secret account_cache_ttl_seconds
-    account_validation statsd_backend statsd_prefix metrics_matchdict_fields newrelic_env sentry_env
-    sentry_breadcrumbs_min_level sentry_events_min_level profiler_dir
+    json_renderer handle_exceptions available_languages filter filter-with storage_poolclass
+    permission_poolclass cache_poolclass cache_hosts multiauth.groupfinder multiauth.authorization_policy
+    admin_assets_path default_bucket_hmac_secret account_cache_ttl_seconds account_validation statsd_backend
+    statsd_prefix metrics_matchdict_fields newrelic_env sentry_env sentry_breadcrumbs_min_level
+    sentry_events_min_level profiler_dir
 """)
 """Names of Kinto's that change nothing, or belong to what is not included: neither refused nor spoken of."""
 
@@ -53,14 +50,6 @@ NOT_YET: Final = _names("""
     flush_endpoint_enabled statsd_url newrelic_config sentry_dsn profiler_enabled
 """)
 """Names of what is still to come: whoever switches one on is told that nothing happens."""
-
-STEPS: Final = _names("""
-    setup_request_bound_data setup_json_serializer restrict_http_methods_if_readonly setup_csp_headers setup_logging
-    setup_storage setup_permission setup_cache setup_requests_scheme setup_version_redirection setup_deprecation
-    setup_authentication setup_backoff setup_sentry setup_listeners setup_metrics setup_statsd setup_vary_headers
-    setup_trailing_slash_redirection
-""")
-"""What is done at the start of other servers, by the names of the functions that do it (16.14)."""
 
 KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET
 
@@ -142,19 +131,6 @@ def exists(name: str, resources: Collection[str]) -> bool:
         return True
     found = member(name)
     return found is not None and found[1]["type"] in (None, "root", *resources)
-
-
-def is_step(name: str) -> bool:
-    """Tell whether a dotted name is a known step of the start.
-
-    >>> is_step("kinto.core.initialization.setup_cache"), is_step("cliquet.events.setup_transaction_hook")
-    (True, True)
-    >>> is_step("mine.setup_cache")
-    False
-    """
-    form = r"(?:kinto\.core|cliquet)\.(?:initialization\.(\w+)|events\.setup_transaction_hook)"
-    step = re.fullmatch(form, name)
-    return step is not None and (step[1] is None or step[1] in STEPS)
 
 
 def nearest(name: str, resources: Iterable[str], cutoff: float = 0.6) -> str | None:

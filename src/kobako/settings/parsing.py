@@ -108,6 +108,22 @@ def positive(raw: str) -> int:
     return value
 
 
+def count(raw: str) -> int:
+    """Return a whole number that is not negative."""
+    value = integer(raw)
+    if value < 0:
+        raise ValueError("must be a whole number that is not negative")
+    return value
+
+
+def bound(raw: str) -> int:
+    """Return a whole number that is not negative; -1 for what has no bound."""
+    value = integer(raw)
+    if value < -1:
+        raise ValueError("must be a whole number that is not negative, or -1")
+    return value
+
+
 def percentage(raw: str) -> float | None:
     """Return a number from 0 to 100, or None."""
     value = number_or_none(raw)

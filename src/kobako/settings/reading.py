@@ -8,11 +8,12 @@ Source: HTTP API, section 16; objects, 24 and 26.4.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kobako.settings import configfile, dotted, names, parsing, sources
-from kobako.settings.fields import BASICAUTH, EventListener, Policy, Settings
+from kobako.settings import configfile, dotted, names, parsing, sources, steps
+from kobako.settings.fields import BASICAUTH, POOL, EventListener, Policy, Settings
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_section
 from kobako.settings.logsections import read_logging
 from kobako.settings.sources import Entry
@@ -45,17 +46,19 @@ def read_settings(
     values = _fixed(entries) | _families(entries)
     values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
     values |= {"event_listeners": tuple(_listeners(entries))}
+    settings = Settings(**values)
     log_rules, strange = read_logging(ini, values.get("logging_renderer"), http_port) if ini else ((), [])
     warnings = [
         *strange,
         *_unknown(in_file.values(), resources),
         *_misspelt(environ, resources),
         *_without_effect(entries),
-        *_unknown_steps(entries),
+        *_about_steps(entries),
+        *_ignored_pools(entries, settings),
     ]
     eos_text = parsing.text(entries["eos"].raw) if "eos" in entries else None
     config = configfile.describe(ini) if ini else None
-    return Settings(**values, warnings=tuple(warnings), eos_text=eos_text, config=config, log_rules=log_rules)
+    return replace(settings, warnings=tuple(warnings), eos_text=eos_text, config=config, log_rules=log_rules)
 
 
 def _options(ini: Path | None, http_port: int) -> dict[str, str]:
@@ -114,7 +117,7 @@ def _refuse_plugins(entries: Entries) -> None:
 
 
 def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return backends and URLs. A backend in memory has no URL.
+    """Return backends and URLs. A backend in memory has no URL, nor one that is disabled, whose name is empty.
 
     Where nothing is said, permissions live with the objects, and the cache is of the same kind.
     """
@@ -127,18 +130,19 @@ def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
     ):
         name = f"{part}_backend"
         kind = found.get("storage_backend", Settings().storage_backend)
-        if name in entries:
-            kind = _convert(entries[name], lambda raw: dotted.resolve("backend", parsing.text(raw) or ""))
+        if name in entries and parsing.native(entries[name].raw) is not None:
+            kind = _convert(entries[name], _backend)
         found[name] = kind
-        found[f"{part}_url"] = values.get(f"{part}_url") or url if kind != "memory" else ""
+        found[f"{part}_url"] = values.get(f"{part}_url") or url if kind not in ("memory", "") else ""
         if kind == "sqlite":
             _check_sqlite(part, found[f"{part}_url"])
-    if any(found[f"permission_{each}"] != found[f"storage_{each}"] for each in ("backend", "url")):
-        raise SettingsError(
-            f"Setting 'permission_backend' is '{found['permission_backend']}', 'permission_url' is "
-            f"'{shown(found['permission_url'])}': permissions must be kept with the objects, in one database."
-        )
+    if found["storage_backend"] and not found["permission_backend"]:
+        raise SettingsError("Setting 'permission_backend' is '': objects are not kept without permissions.")
     return found
+
+
+def _backend(raw: str) -> str:
+    return "" if parsing.is_empty(raw) else dotted.resolve("backend", parsing.text(raw) or "")
 
 
 def _check_sqlite(part: str, url: str) -> None:
@@ -224,7 +228,30 @@ def _without_effect(entries: Entries) -> list[str]:
     return found
 
 
-def _unknown_steps(entries: Entries) -> list[str]:
+def _ignored_pools(entries: Entries, settings: Settings) -> Iterator[str]:
+    """Yield a warning for each setting of a pool that is shared, and was made for who came first (objects, 24)."""
+    sharing = [("storage", "permission"), ("storage", "cache"), ("permission", "cache")]
+    for first, later in sharing:
+        url = getattr(settings, f"{first}_url")
+        if not url or url != getattr(settings, f"{later}_url"):
+            continue
+        for about in POOL:
+            name, counts = f"{later}_{about}", getattr(settings, f"{first}_{about}")
+            if name in entries and getattr(settings, name) != counts:
+                yield (
+                    f"Setting '{entries[name].label}' has no effect: {first} and {later} share their connections, for "
+                    f"which '{first}_{about}' counts ({counts})."
+                )
+
+
+def _about_steps(entries: Entries) -> list[str]:
+    """Return what to say of the steps of the start that are listed. Raises SettingsError."""
     listed = entries.get("initialization_sequence", Entry("", "", 0, ""))
-    steps = [step for step in parsing.words(listed.raw) if not names.is_step(step)]
-    return [f"Setting '{listed.label}' has '{step}', which is no step that is known: it is not done." for step in steps]
+    sequence = parsing.words(listed.raw)
+    found = [
+        f"Setting '{listed.label}' has '{step}', which is no step that is known: it is not done."
+        for step in steps.unknown(sequence)
+    ]
+    if left_out := [each for each in steps.Feature if each not in steps.features(sequence)]:
+        found.append(f"Setting '{listed.label}' leaves out {', '.join(left_out)}: what they bring is off.")
+    return found
