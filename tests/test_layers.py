@@ -15,7 +15,7 @@ import kobako
 ROOT = Path(kobako.__file__).parent
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"storage.base", "permission.base", "cache.base", "databases.base"}
+CONTRACTS = {"storage.base", "permission.base", "cache.base", "databases.base", "metrics.base"}
 ADAPTERS = {"storage", "permission", "cache", "databases"}
 
 ALLOWED = {
@@ -25,11 +25,13 @@ ALLOWED = {
     "adapters": {"protocol", "contracts", "adapters"},
     "model": {"protocol", "contracts", "model"},
     "http": {"protocol", "settings", "contracts", "model", "http"},
-    "app": {"protocol", "settings", "contracts", "adapters", "model", "http"},
-    "toolkit": {"protocol", "settings", "contracts", "model", "http", "app"},
+    "metrics": {"settings", "contracts", "model", "http", "metrics"},
+    "monitoring": {"settings", "monitoring"},
+    "app": {"protocol", "settings", "contracts", "adapters", "model", "http", "metrics"},
+    "toolkit": {"protocol", "settings", "contracts", "model", "http", "app", "monitoring"},
     "resources": {"toolkit", "resources"},
     "testing": {"protocol", "settings", "contracts", "model", "http", "app", "testing"},
-    "server": {"toolkit", "settings", "resources", "app", "protocol", "contracts", "adapters", "server"},
+    "server": {"toolkit", "settings", "resources", "app", "protocol", "contracts", "adapters", "metrics", "monitoring", "server"},
 }
 
 

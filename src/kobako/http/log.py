@@ -38,13 +38,15 @@ class Summary:
         self.parts: int | None = None
 
 
-def begin(request: Request) -> Summary | None:
+def begin(request: Request, *, is_measured: bool = False) -> Summary | None:
     """Return the summary of a request that begins; None where nobody reads it, which costs next to nothing."""
-    return Summary(request) if REQUESTS.isEnabledFor(logging.INFO) else None
+    return Summary(request) if is_measured or REQUESTS.isEnabledFor(logging.INFO) else None
 
 
 def end(summary: Summary, request: Request, response: Response) -> None:
     """Log a request that was answered."""
+    if not REQUESTS.isEnabledFor(logging.INFO):
+        return
     fields = _fields(summary, request)
     fields["errno"] = response.errno
     fields["code"] = response.status
@@ -55,7 +57,8 @@ def end(summary: Summary, request: Request, response: Response) -> None:
 
 def part(summary: Summary, request: Request) -> None:
     """Log a part of a batch that was served."""
-    _log(PARTS, "subrequest.summary", _fields(summary, request))
+    if REQUESTS.isEnabledFor(logging.INFO):
+        _log(PARTS, "subrequest.summary", _fields(summary, request))
 
 
 def of_error(request: Request, errno: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from kobako.http import cors, end_of_service, idempotency, inputs, log, routing
+from kobako.http import cors, end_of_service, idempotency, inputs, log, measuring, routing
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.responses import error_response, json_response
@@ -30,8 +30,8 @@ class PartFailed(Exception):
 
 async def answer(site: Site, request: Request, refused: ApiError | None = None) -> Response:
     """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it."""
-    summary = log.begin(request)
-    known = None
+    summary = log.begin(request, is_measured=site.metrics is not None)
+    known = target = None
     try:
         end_of_service.require_service(site)
         if refused:
@@ -40,7 +40,7 @@ async def answer(site: Site, request: Request, refused: ApiError | None = None) 
         if isinstance(step, Redirect):
             response = routing.redirection(site, request, step)
         else:
-            known = step.route
+            known, target = step.route, step.target
             routing.require_method(step)
             asks = request.method == "OPTIONS"
             response = cors.preflight(site, known, request) if asks else await _transact(site, step, summary)
@@ -52,6 +52,8 @@ async def answer(site: Site, request: Request, refused: ApiError | None = None) 
     end_of_service.announce(site, request, response)
     if summary:
         log.end(summary, request, response)
+        if site.metrics:
+            measuring.answered(site.metrics, site, summary, request, known, target, response)
     return response
 
 
