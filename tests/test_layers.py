@@ -31,7 +31,18 @@ ALLOWED = {
     "toolkit": {"protocol", "settings", "contracts", "model", "http", "app", "monitoring"},
     "resources": {"toolkit", "resources"},
     "testing": {"protocol", "settings", "contracts", "model", "http", "app", "testing"},
-    "server": {"toolkit", "settings", "resources", "app", "protocol", "contracts", "adapters", "metrics", "monitoring", "server"},
+    "server": {
+        "toolkit",
+        "settings",
+        "resources",
+        "app",
+        "protocol",
+        "contracts",
+        "adapters",
+        "metrics",
+        "monitoring",
+        "server",
+    },
 }
 
 
