@@ -117,10 +117,10 @@ class _Family:
     def _warn(self) -> None:
         if not self._is_full:
             self._is_full = True
-            _log.warning("%s has %d series: labels %s are left empty in others.", *self._described())
-
-    def _described(self) -> tuple[str, int, str]:
-        return str(self.metric), MAX_SERIES, ", ".join(sorted(self._open_labels))
+            sentence = (
+                "%s has %d series: others are told without ids. 'metrics_matchdict_fields' chooses which there are."
+            )
+            _log.warning(sentence, self.metric, MAX_SERIES)
 
 
 class _Shown:

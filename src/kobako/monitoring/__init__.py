@@ -6,6 +6,7 @@ is made; `install_middlewares` puts around the app what looks at each request.
 Source: HTTP API, section 16.12.
 """
 
+import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -54,6 +55,18 @@ def announce(settings: Settings) -> None:
         sentry.announce(settings)
 
 
+def end(settings: Settings) -> None:
+    """Send what has not been sent yet: the process stops. It takes some seconds where nobody answers."""
+    if settings.sentry_dsn:
+        from kobako.monitoring import sentry
+
+        sentry.end()
+    if settings.newrelic_config:
+        from kobako.monitoring import newrelic
+
+        newrelic.end()
+
+
 def install_middlewares(app: Application, settings: Settings) -> Application:
     """Return an app with what the settings put around it. (Cliquet's applications call it; the stock server does.)"""
     if settings.profiler_enabled:
@@ -68,7 +81,21 @@ def install_middlewares(app: Application, settings: Settings) -> Application:
         from kobako.monitoring import newrelic
 
         app = newrelic.wrapped(app)
-    return app
+    return _ending(app, settings) if settings.sentry_dsn or settings.newrelic_config else app
+
+
+def _ending(app: Application, settings: Settings) -> Application:
+    """Return an app that ends what was begun when the server stops."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "lifespan.shutdown.complete":
+                await asyncio.to_thread(end, settings)
+            await send(message)
+
+        await app(scope, receive, told if scope["type"] == "lifespan" else send)
+
+    return serve
 
 
 def _require(extra: str, module: str) -> None:

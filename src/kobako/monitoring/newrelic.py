@@ -13,6 +13,9 @@ from kobako.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from kobako.monitoring import Application
 
+PATIENCE_S = 2
+"""How long a stop waits for what is still to be sent."""
+
 
 def check(settings: Settings) -> None:
     """Raise SettingsError if there is no file to read."""
@@ -26,6 +29,11 @@ def begin(settings: Settings) -> None:
         agent.initialize(settings.newrelic_config, settings.newrelic_env)
     except Exception as error:
         raise SettingsError(f"Setting 'newrelic_config' is '{settings.newrelic_config}': {error}.") from error
+
+
+def end() -> None:
+    """Send what has not been sent yet, and stop the agent."""
+    agent.shutdown_agent(PATIENCE_S)
 
 
 def wrapped(app: "Application") -> "Application":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kobako.monitoring import Application, Receive, Scope, Send
 
 PATIENCE_S = 2
-"""How long the start waits for the message about it to be sent."""
+"""How long a start, or a stop, waits for what is still to be sent."""
 
 
 def begin(settings: Settings) -> None:
@@ -43,6 +43,11 @@ def announce(settings: Settings) -> None:
     begin(settings)
     sentry_sdk.capture_message(f"Running {settings.project_name} {settings.project_version}.", "info")
     sentry_sdk.get_client().close(PATIENCE_S)
+
+
+def end() -> None:
+    """Send what has not been sent yet."""
+    sentry_sdk.flush(PATIENCE_S)
 
 
 def isolated(app: "Application") -> "Application":

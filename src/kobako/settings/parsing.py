@@ -131,7 +131,8 @@ def udp_address(raw: str) -> str | None:
     if is_off(raw):
         return None
     url = str(text(raw)).strip()
-    if not re.fullmatch(r"udp://([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", url):
+    found = re.fullmatch(r"udp://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", url)
+    if found is None or int(found[1] or 0) > 65535:
         raise ValueError("must be udp://host:port")
     return url
 
