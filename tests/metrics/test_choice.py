@@ -132,3 +132,12 @@ def test_every_setting_has_the_default_of_the_specification() -> None:
 def test_a_prefix_that_is_empty_is_another_than_none(read: Read) -> None:
     assert read("kinto.prometheus_prefix =").prometheus_prefix == ""
     assert read("kinto.prometheus_prefix = null").prometheus_prefix is None
+
+
+def test_the_example_of_the_page_makes_an_application() -> None:
+    page = (Path(__file__).parents[2] / "docs/monitoring.md").read_text()
+    names: dict[str, object] = {}
+
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+
+    assert isinstance(names["application"], App)

@@ -1,5 +1,6 @@
 """Metrics for StatsD, as a server of StatsD gets them. Source: HTTP API, 15.5 and 16.12; objects, 16.2."""
 
+import asyncio
 import re
 import socket
 from collections.abc import Iterator
@@ -29,11 +30,11 @@ class Receiver:
         self.url = f"udp://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def take(self) -> list[str]:
-        """Return what has come since the last time. On one machine what was sent has come."""
+        """Return the values that have come since the last time. On one machine what was sent has come."""
         found = []
         while True:
             try:
-                found.append(self.socket.recv(65536).decode())
+                found += self.socket.recv(65536).decode().split("\n")
             except BlockingIOError:
                 return found
 
@@ -52,6 +53,7 @@ def serving(url: str, **settings: Any) -> Client:
 async def test_each_metric_of_a_request_is_a_packet(receiver: Receiver) -> None:
     async with serving(receiver.url, includes=("statsd",)) as client:
         user = (await client.get("/")).json["user"]["id"].replace(":", "")
+        await asyncio.sleep(0)
         receiver.take()
 
         response = await client.put("/buckets/b")
@@ -71,6 +73,19 @@ async def test_each_metric_of_a_request_is_a_packet(receiver: Receiver) -> None:
     ):
         assert len([each for each in found if re.fullmatch(rf"kobako\.{re.escape(timer)}:\d+\.\d+\|ms", each)]) == 1
     assert [each for each in found if re.fullmatch(r"kobako\.request_size:\d+\|g", each)]
+
+
+async def test_a_request_is_told_once_it_is_answered_and_in_few_packets(receiver: Receiver) -> None:
+    async with serving(receiver.url) as client:
+        await client.put("/buckets/b")
+        await asyncio.sleep(0)
+
+        packets = [receiver.socket.recv(65536)]
+        while b"request_size" not in packets[-1]:
+            packets.append(receiver.socket.recv(65536))
+
+    assert len(packets) < sum(len(each.split(b"\n")) for each in packets) / 3
+    assert max(len(each) for each in packets) <= 512
 
 
 async def test_what_has_no_labels_is_a_counter(receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""Metrics for StatsD: one UDP packet each, which nobody waits for and nobody misses.
+"""Metrics for StatsD: in UDP packets, which nobody waits for and nobody misses.
 
 Labels have no place in the protocol, so they are flattened, as `name.value.name.value`: appended to the name of a
 timer, and the member of a set where something is counted (how many different users there were).
@@ -6,6 +6,7 @@ timer, and the member of a set where something is counted (how many different us
 Source: HTTP API, 15.5 and 16.12; objects, 16.2.
 """
 
+import asyncio
 import re
 from urllib.parse import urlsplit
 
@@ -25,25 +26,46 @@ class StatsD:
         self._client = StatsClient(host, address.port or DEFAULT_PORT, prefix=_safe(prefix), ipv6=":" in host)
         # A full buffer loses a packet, where it would stop every request.
         self._client._sock.setblocking(False)
+        self._waiting = self._client.pipeline()
+        self._is_scheduled = False
 
     def count(self, name: str, labels: Labels = NO_LABELS) -> None:
         """Count one more; with labels, make them a member of a set."""
         if labels:
-            self._client.set(_safe(name), flattened(labels))
+            self._waiting.set(_safe(name), flattened(labels))
         else:
-            self._client.incr(_safe(name))
+            self._waiting.incr(_safe(name))
+        self._send_soon()
 
     def time(self, name: str, seconds: float, labels: Labels = NO_LABELS) -> None:
         """Send a duration, in milliseconds."""
-        self._client.timing(".".join(filter(None, (_safe(name), flattened(labels)))), seconds * 1000)
+        self._waiting.timing(".".join(filter(None, (_safe(name), flattened(labels)))), seconds * 1000)
+        self._send_soon()
 
     def observe(self, name: str, value: float, labels: Labels = NO_LABELS) -> None:
         """Send a value that replaces the one before. Its labels are not told."""
-        self._client.gauge(_safe(name), value)
+        self._waiting.gauge(_safe(name), value)
+        self._send_soon()
 
     def close(self) -> None:
-        """Close the socket."""
+        """Send what waits, and close the socket."""
+        self._send()
         self._client.close()
+
+    def _send_soon(self) -> None:
+        """Send with what else comes until the event loop goes on: a request takes few packets."""
+        if self._is_scheduled:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._send)
+            self._is_scheduled = True
+        except RuntimeError:
+            # No loop runs here.
+            self._send()
+
+    def _send(self) -> None:
+        self._is_scheduled = False
+        self._waiting.send()
 
 
 def flattened(labels: Labels) -> str:
