@@ -59,8 +59,18 @@ def test_requests_are_transactions(
         collector.accept()
 
 
-def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "none.ini"
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (None, r": No such file or directory\.$"),
+        (b"license_key = 1", r", which is no configuration: File contains no section headers"),
+        (b"\xff\xfe", r", which is no configuration: "),
+    ],
+)
+def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, content: bytes | None, rule: str) -> None:
+    path = tmp_path / "newrelic.ini"
+    if content is not None:
+        path.write_bytes(content)
 
-    with pytest.raises(SettingsError, match=rf"^Setting 'newrelic_config' is '{path}': there is no such file\.$"):
+    with pytest.raises(SettingsError, match=rf"^Setting 'newrelic_config' is '{path}'{rule}"):
         monitoring.check(Settings(newrelic_config=str(path)))

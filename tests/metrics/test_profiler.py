@@ -80,7 +80,7 @@ async def test_a_profile_that_cannot_be_written_fails_no_request(
     async with client(profiled) as http:
         assert (await http.get("/")).status_code == 200
 
-    assert [record.name for record in caplog.records] == ["kobako.profiler"]
+    assert [record.name for record in caplog.records if record.name.startswith("kobako")] == ["kobako.profiler"]
     assert str(gone) in caplog.text
 
 

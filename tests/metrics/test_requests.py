@@ -75,6 +75,17 @@ async def test_a_request_is_counted_with_its_method_endpoint_ids_and_status(clie
     }
 
 
+async def test_an_answer_without_a_body_has_no_size(client: Client) -> None:
+    await client.head("/")
+
+    told = await page(client.app)
+
+    assert (values(told, "request_size_count"), values(told, "request_size_sum")) == (
+        {"hello head": 1},
+        {"hello head": 0},
+    )
+
+
 async def test_time_and_size_have_no_status(client: Client) -> None:
     await fill(client)
     size = len((await client.app.answer(Request(method="GET", path=f"/v1{R}", headers=client.headers))).body)

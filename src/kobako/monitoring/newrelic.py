@@ -3,6 +3,8 @@
 Source: HTTP API, section 16.12.
 """
 
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,14 @@ PATIENCE_S = 2
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError if there is no file to read."""
-    if not Path(settings.newrelic_config or "").is_file():
-        raise SettingsError(f"Setting 'newrelic_config' is '{settings.newrelic_config}': there is no such file.")
+    """Raise SettingsError if there is no file that can be read."""
+    path = settings.newrelic_config or ""
+    try:
+        ConfigParser(interpolation=None, strict=False).read_string(Path(path).read_text())
+    except OSError as error:
+        raise SettingsError(f"Setting 'newrelic_config' is '{path}': {error.strerror}.") from error
+    except (ConfigParserError, UnicodeDecodeError) as error:
+        raise SettingsError(f"Setting 'newrelic_config' is '{path}', which is no configuration: {error}.") from error
 
 
 def begin(settings: Settings) -> None:
