@@ -16,7 +16,7 @@ from tests.server.process import PATIENCE_S, Server, running
 from kobako import monitoring
 from kobako.settings import Settings, SettingsError
 
-PASSWORD, BODY, TOKEN = "pw-e3c21d09", "body-7712bbd1", "token-99f0a1b2"
+PASSWORD, BODY, TOKEN, AGENT = "pw-e3c21d09", "body-7712bbd1", "token-99f0a1b2", "agent-5d0c3e77"
 AUTHORIZATION = "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
 
 FAILING = """
@@ -107,11 +107,20 @@ def configured(folder: Path, sentry: Sentry, level: int = 10, **more: object) ->
 
 
 def fail(server: Server) -> None:
+    """Send a request that fails."""
+    send(server, "PUT", f"/v1/buckets/b?token={TOKEN}", {"data": {"secret": BODY}})
+
+
+def send(server: Server, method: str, path: str, body: object) -> None:
     """Send a request with secrets in all places, which fails."""
     connection = server.connect()
-    headers = {"Authorization": AUTHORIZATION, "Content-Type": "application/json", "Cookie": f"session={TOKEN}"}
-    body = json.dumps({"data": {"secret": BODY}})
-    connection.request("PUT", f"/v1/buckets/b?token={TOKEN}", body, headers)
+    headers = {
+        "Authorization": AUTHORIZATION,
+        "Content-Type": "application/json",
+        "Cookie": f"session={TOKEN}",
+        "User-Agent": AGENT,
+    }
+    connection.request(method, path, json.dumps(body), headers)
     assert connection.getresponse().status == 500
     connection.close()
 
@@ -135,13 +144,17 @@ def test_a_start_is_announced_once_and_an_error_is_reported(tmp_path: Path, sent
 def test_what_clients_send_is_not_passed_on(tmp_path: Path, sentry: Sentry) -> None:
     with running(tmp_path, *configured(tmp_path, sentry)) as server:
         fail(server)
-        fail(server)
-        sentry.wait_for("A programmatic error")
+        parts = [
+            {"method": "GET", "path": f"/v1/?token={TOKEN}"},
+            {"method": "PUT", "path": "/v1/buckets/b", "body": {"data": {"secret": BODY}}},
+        ]
+        send(server, "POST", "/v1/batch", {"requests": parts})
         assert server.stop() == 0
 
     sent = "\n".join(sentry.envelopes)
-    assert "RuntimeError" in sent
-    for secret in (PASSWORD, BODY, TOKEN, AUTHORIZATION.partition(" ")[2], "0123456789abcdef"):
+    assert sent.count('"type":"RuntimeError"') == 2
+    assert "subrequest.summary" in sent
+    for secret in (PASSWORD, BODY, TOKEN, AGENT, AUTHORIZATION.partition(" ")[2], "0123456789abcdef"):
         assert secret not in sent, secret
 
 

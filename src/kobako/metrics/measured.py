@@ -31,7 +31,7 @@ def timed(run: Callable[..., Any], metrics: Metrics, name: str, labels: Labels =
 
 
 class Measured:
-    """A backend whose asynchronous methods are timed; the name of the method is a label."""
+    """A backend whose methods, all of which are asynchronous, are timed; the name of the method is a label."""
 
     def __init__(self, backend: Any, metrics: Metrics, name: str):
         self._backend = backend
@@ -40,7 +40,7 @@ class Measured:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._backend, name)
-        if not inspect.iscoroutinefunction(found):
+        if not callable(found):
             return found
         # Kept, so that the next call finds it without coming here.
         self.__dict__[name] = made = timed(found, self._metrics, self._name, {"method": name})

@@ -17,8 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, va
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from kobako.metrics.base import NO_LABELS, Labels
-
-FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+from kobako.metrics.sharing import VARIABLE
 
 MAX_SERIES: Final = 1000
 """Of one metric, in one process. Who has more objects gets no label for each: no server is to die of its metrics."""
@@ -71,7 +70,7 @@ class Prometheus:
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format of Prometheus: those of all processes, where they share a folder."""
-        shared = os.environ.get(FOLDER)
+        shared = os.environ.get(VARIABLE)
         collector = MultiProcessCollector(None, shared) if shared else self._registry  # type: ignore[no-untyped-call]
         return prometheus_client.generate_latest(_Shown(collector, self._shows_created))
 

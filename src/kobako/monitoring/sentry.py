@@ -6,7 +6,7 @@ Neither headers nor bodies are told, nor the variables of the functions that fai
 Source: HTTP API, section 16.12.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sentry_sdk
 from sentry_sdk.integrations.logging import LoggingIntegration
@@ -33,9 +33,16 @@ def begin(settings: Settings) -> None:
             send_default_pii=False,
             max_request_body_size="never",
             include_local_variables=False,
+            before_breadcrumb=_without_fields,
         )
     except BadDsn as error:
         raise SettingsError(f"Setting 'sentry_dsn' is no address of a Sentry project: {error}.") from error
+
+
+def _without_fields(breadcrumb: dict[str, Any], hint: object) -> dict[str, Any]:
+    # An entry about a part of a batch has them: who called, and with what.
+    breadcrumb.pop("data", None)
+    return breadcrumb
 
 
 def announce(settings: Settings) -> None:
