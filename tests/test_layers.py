@@ -16,7 +16,7 @@ import kobako
 ROOT = Path(kobako.__file__).parent
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"storage.base", "permission.base", "cache.base", "databases.base"}
+CONTRACTS = {"storage.base", "permission.base", "cache.base", "databases.base", "metrics.base"}
 ADAPTERS = {"storage", "permission", "cache", "databases"}
 
 ALLOWED = {
@@ -26,12 +26,26 @@ ALLOWED = {
     "adapters": {"protocol", "contracts", "adapters"},
     "model": {"protocol", "contracts", "model"},
     "http": {"protocol", "settings", "contracts", "model", "http"},
+    "metrics": {"settings", "contracts", "model", "http", "metrics"},
+    "monitoring": {"settings", "monitoring"},
     "backends": {"protocol", "settings", "contracts", "adapters"},
-    "app": {"protocol", "settings", "contracts", "backends", "model", "http"},
-    "toolkit": {"protocol", "settings", "contracts", "model", "http", "app"},
+    "app": {"protocol", "settings", "contracts", "backends", "model", "http", "metrics"},
+    "toolkit": {"protocol", "settings", "contracts", "model", "http", "app", "monitoring"},
     "resources": {"toolkit", "resources"},
     "testing": {"protocol", "settings", "contracts", "model", "http", "app", "testing"},
-    "server": {"toolkit", "settings", "resources", "app", "backends", "protocol", "contracts", "adapters", "server"},
+    "server": {
+        "toolkit",
+        "settings",
+        "resources",
+        "app",
+        "backends",
+        "protocol",
+        "contracts",
+        "adapters",
+        "metrics",
+        "monitoring",
+        "server",
+    },
 }
 
 

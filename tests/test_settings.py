@@ -453,12 +453,12 @@ def test_settings_of_plugins_that_are_not_included_are_let_be(read: Read) -> Non
 
 
 def test_a_feature_still_to_come_is_a_warning(read: Read) -> None:
-    assert read("kinto.statsd_url = udp://localhost:8125").warnings == (
-        "Setting 'kinto.statsd_url' has no effect yet.",
+    assert read("kinto.flush_endpoint_enabled = true").warnings == (
+        "Setting 'kinto.flush_endpoint_enabled' has no effect yet.",
     )
 
 
-@pytest.mark.parametrize("line", ["kinto.statsd_url =", "kinto.profiler_enabled = False", "newrelic_config = null"])
+@pytest.mark.parametrize("line", ["kinto.flush_endpoint_enabled =", "flush_endpoint_enabled = False"])
 def test_a_feature_still_to_come_that_is_switched_off_is_none(read: Read, line: str) -> None:
     assert read(line).warnings == ()
 

@@ -9,6 +9,7 @@ from kobako.model.events import Change, ObjectsChanged, ObjectsRead
 from kobako.model.listeners import Listener
 from kobako.model.resource import Prepare, Resource, Target
 from kobako.model.transaction import Transaction
+from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE
 from kobako.protocol.errors import ApiError, InvalidParameters, Problem, invalid
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
@@ -40,6 +41,7 @@ __all__ = [
     "Target",
     "Transaction",
     "encode",
+    "install_middlewares",
     "invalid",
     "read_settings",
 ]

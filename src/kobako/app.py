@@ -14,12 +14,14 @@ import msgspec
 from kobako.backends import open_cache, open_database
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database
-from kobako.http import asgi, end_of_service, endpoints, listening, lists, openapi, permissions, utilities
+from kobako.http import asgi, end_of_service, endpoints, listening, lists, measuring, openapi, permissions, utilities
 from kobako.http import openapi_utilities as described
 from kobako.http.authentication import basic
 from kobako.http.pipeline import answer
 from kobako.http.routing import SAFE, Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
+from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners, open_metrics
+from kobako.metrics.base import Metrics, Scraped
 from kobako.model.inheritance import Action
 from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources
@@ -64,16 +66,20 @@ class App:
         self.settings = settings
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
+        self._metrics = metrics = open_metrics(settings) if Feature.METRICS in settings.features else None
+        database, cache = measured_backends(self._database, self._cache, metrics)
+        policies = [_authenticator(each, settings) for each in settings.policies]
         self.site = Site(
             settings=settings,
-            backends=Backends(self._database, self._cache, Resources(known), _settings_grants(settings, known), clock),
-            routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known)),
-            authenticators=[_authenticator(each, settings) for each in settings.policies],
-            listeners=Listeners(each for each in told if not each.after_commit or hooks),
-            capabilities={**_capabilities(settings), **capabilities},
+            backends=Backends(database, cache, Resources(known), _settings_grants(settings, known), clock),
+            routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, metrics)),
+            authenticators=measured_authenticators(policies, metrics),
+            listeners=Listeners(measured_listeners([each for each in told if not each.after_commit or hooks], metrics)),
+            capabilities={**_capabilities(settings, metrics), **capabilities},
             heartbeats=_heartbeats(settings, self._database, self._cache),
             version_file=_version_file(settings),
             end=end_of_service.planned(settings),
+            metrics=metrics,
         )
 
     async def answer(self, request: Request) -> Response:
@@ -94,6 +100,8 @@ class App:
     ) -> None:
         await self._database.close()
         await self._cache.close()
+        if self._metrics:
+            self._metrics.close()
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Serve one ASGI scope: a request, or the lifespan of the server."""
@@ -109,11 +117,13 @@ def _heartbeats(settings: Settings, database: Database, cache: Cache) -> dict[st
     return {name: check for name, check in checks.items() if getattr(settings, f"{name}_backend")}
 
 
-def _capabilities(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+def _capabilities(settings: Settings, metrics: Metrics | None) -> Mapping[str, Mapping[str, Any]]:
     """Return what the hello view says that this server can do, beyond every server (objects, 28)."""
     found: dict[str, Mapping[str, Any]] = {"basicauth": BASICAUTH} if settings.policies else {}
     if _lists_permissions(settings):
         found["permissions_endpoint"] = permissions.CAPABILITY
+    if isinstance(metrics, Scraped):
+        found["prometheus"] = metrics.capability
     return found
 
 
@@ -161,7 +171,7 @@ def _is_enabled(settings: Settings, endpoint: str, resource: str, method: str) -
     return settings.is_enabled(endpoint, resource, method) and (method in SAFE or not settings.readonly)
 
 
-def _routes(settings: Settings, resources: Iterable[Resource]) -> Iterable[Route]:
+def _routes(settings: Settings, resources: Iterable[Resource], metrics: Metrics | None) -> Iterable[Route]:
     readers: dict[str, Run] = {"GET": utilities.hello, "HEAD": utilities.hello}
     yield route("hello", "/", readers, describes=described.HELLO)
     yield route("heartbeat", "/__heartbeat__", readers, offline=utilities.heartbeat, describes=described.HEARTBEAT)
@@ -170,6 +180,9 @@ def _routes(settings: Settings, resources: Iterable[Resource]) -> Iterable[Route
     yield route("api", "/__api__", readers, offline=openapi.endpoint(), describes=described.API)
     yield route("contribute", "/contribute.json", readers, offline=utilities.contribute, describes=described.CONTRIBUTE)
     yield route("batch", "/batch", {"POST": _taken_apart}, kind="batch", describes=described.BATCH)
+    if isinstance(metrics, Scraped):
+        told = measuring.exposition(metrics)
+        yield route("metrics", "/__metrics__", readers, offline=told, describes=described.METRICS)
     if _lists_permissions(settings):
         resource = permissions.PERMISSIONS
         operations, describes = permissions.OPERATIONS, described.PERMISSIONS

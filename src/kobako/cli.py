@@ -92,7 +92,7 @@ def init(ini: Path | None, level: int | None, backend: str, cache_backend: str |
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 def start(ini: Path | None, level: int | None, host: str | None, port: int, workers: int) -> None:
     """Serve. Without a configuration, from a file kobako.db in the current folder."""
-    from kobako import stock
+    from kobako import monitoring, stock
     from kobako.server import configure_logging
     from kobako.settings import read_address
 
@@ -108,7 +108,9 @@ def start(ini: Path | None, level: int | None, host: str | None, port: int, work
         if port not in (configured_port, DEFAULT_PORT):
             _log.warning("Listening on port %d, as %s says: it does not use %%(http_port)s.", configured_port, ini)
         listener = _listen(host or configured_host, configured_port)
+        monitoring.check(settings)
         asyncio.run(_prepare(settings))
+        monitoring.announce(settings)
     _log.info("Running %s %s.", settings.project_name, settings.project_version)
     if level <= logging.INFO:
         _greet(settings, ini, listener)

@@ -6,18 +6,27 @@
 import logging
 import os
 
-from kobako import logs, resources, stock
+from kobako import logs, monitoring, resources, stock
 from kobako.app import App
+from kobako.monitoring import Application
 from kobako.resources import schemas
 from kobako.settings import Settings
 
 
-def create_app() -> App:
+def create_app() -> Application:
     """Return the server that the environment and the configuration it names describe. Raises SettingsError."""
     logs.configure(logging.INFO)
     settings = stock.load(stock.find_ini(os.environ), os.environ)
     configure_logging(logging.INFO, settings)
-    return stock_app(settings)
+    monitoring.check(settings)
+    monitoring.announce(settings)
+    return served_app(settings)
+
+
+def served_app(settings: Settings) -> Application:
+    """Return the server that these settings describe, with what watches it in this process."""
+    monitoring.begin(settings)
+    return monitoring.install_middlewares(stock_app(settings), settings)
 
 
 def stock_app(settings: Settings) -> App:

@@ -26,7 +26,8 @@ from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
-from kobako.server import configure_logging, stock_app
+from kobako.metrics import sharing
+from kobako.server import configure_logging, served_app
 from kobako.settings import Settings
 
 STOP_S: Final = 30
@@ -75,19 +76,21 @@ def serve(settings: Settings, listener: socket.socket, workers: int, log_level: 
     master.ignores_hangup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     loader = partial(_worker_app, settings, os.getpid(), log_level)
     try:
-        master.serve(target_loader=loader, wrap_loader=False)
+        with sharing.folder(settings, workers):
+            master.serve(target_loader=loader, wrap_loader=False)
     except SystemExit as stop:
         # Workers that a signal reached before the master told them to stop count as lost: they were not.
         return 0 if master.interrupt_signal else int(stop.code or 0)
     return 0
 
 
-def _worker_app(settings: Settings, master: int, log_level: int) -> Callable[..., Awaitable[None]]:
+def _worker_app(settings: Settings, master: int, log_level: int, worker: int) -> Callable[..., Awaitable[None]]:
     """Return the app, in a worker. The settings are the master's, so that all workers have the same."""
     _block_signals()
     end_with(master)
     configure_logging(log_level, settings)
-    app = stock_app(settings)
+    sharing.join(worker)
+    app = served_app(settings)
 
     def served(scope: MutableMapping[str, Any], receive: Any, send: Send) -> Awaitable[None]:
         return app(scope, receive, partial(_unblock_when_started, send) if scope["type"] == "lifespan" else send)
@@ -139,6 +142,9 @@ class Master(Server):  # type: ignore[misc, valid-type]
         self._ssp, self._sso = None, self.listener
         self._sfd = self.listener.fileno()
         self._shd = SocketHolder(self._sfd, False, self.backlog)  # type: ignore[call-arg]
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
+        return super()._spawn_worker(idx, target, partial(callback_loader, idx))
 
     def signal_handler_interrupt(self, *_: Any) -> None:
         """Begin to stop; the second time, stop."""

@@ -227,3 +227,15 @@ def test_a_storage_needs_permissions() -> None:
             SettingsError, match=r"^Setting 'permission_backend' is empty, .*: objects need permissions\."
         ):
             App(replace(SETTINGS, **changes), RESOURCES)
+
+
+async def test_without_the_step_of_metrics_there_are_none() -> None:
+    done, left_out = await ask(Feature.METRICS, "GET", "/v1/__metrics__", includes=("prometheus",))
+
+    assert (done.status, left_out.status) == (200, 404)
+
+
+def test_without_the_step_of_sentry_nothing_is_sent() -> None:
+    settings = replace(SETTINGS, sentry_dsn="https://key@localhost/1", initialization_sequence=without(Feature.SENTRY))
+
+    assert settings.sentry_dsn is None

@@ -25,6 +25,7 @@ TYPES: Final[Mapping[Any, str]] = {
     float: "number",
     datetime: "date",
     tuple[str, ...]: "list",
+    tuple[float, ...]: "list of numbers",
     tuple[Policy, ...]: "list of names",
     tuple[EventListener, ...]: "list of names",
 }
@@ -95,7 +96,7 @@ def setup(settings: Settings) -> None:
 
 ## Read for the sake of other files
 
-`use` and `settings_prefix` are read as Kinto reads them; `includes` names plugins, of which none is offered yet.
+`use` and `settings_prefix` are read as Kinto reads them.
 
 Of features still to come; whoever switches one on gets a warning: {not_yet}.
 

@@ -32,9 +32,10 @@ MAX_LENGTH: Final = 1000
 class Summary:
     """What an entry tells that neither request nor response know; noted on the way."""
 
-    __slots__ = ("began", "parts", "rid", "user")
+    __slots__ = ("began", "is_logged", "parts", "rid", "user")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, is_logged: bool) -> None:
+        self.is_logged = is_logged
         self.began = time.perf_counter()
         self.rid = _given_id(request) or _new_id()
         self.user: str | None = None
@@ -46,14 +47,16 @@ def begin(site: Site, request: Request) -> Summary | None:
 
     Whatever else is logged while the request is served has the same id.
     """
-    is_read = REQUESTS.isEnabledFor(logging.INFO) and Feature.LOGGING in site.settings.features
-    summary = Summary(request) if is_read else None
+    is_logged = REQUESTS.isEnabledFor(logging.INFO) and Feature.LOGGING in site.settings.features
+    summary = Summary(request, is_logged=is_logged) if is_logged or site.metrics else None
     current.request_id.set(summary.rid if summary else _given_id(request))
     return summary
 
 
 def end(summary: Summary, request: Request, response: Response) -> None:
     """Log a request that was answered."""
+    if not summary.is_logged:
+        return
     fields = _fields(summary, request)
     fields["errno"] = response.errno
     fields["code"] = response.status
@@ -64,7 +67,8 @@ def end(summary: Summary, request: Request, response: Response) -> None:
 
 def part(summary: Summary, request: Request) -> None:
     """Log a part of a batch that was served."""
-    _log(PARTS, "subrequest.summary", _fields(summary, request))
+    if summary.is_logged:
+        _log(PARTS, "subrequest.summary", _fields(summary, request))
 
 
 def of_error(request: Request, errno: int) -> dict[str, Any]:

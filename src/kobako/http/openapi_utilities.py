@@ -49,6 +49,7 @@ HEARTBEAT: Final = utility(
 )
 ALIVE: Final = utility("__lbheartbeat__", closed({}))
 VERSION: Final = utility("__version__", {})
+METRICS: Final = utility("__metrics__", {}, responses=answers("200", "Metrics, in the format of Prometheus.", TEXT))
 API: Final = utility("get_openapi_spec", {"type": "object", "required": ["openapi", "info", "paths", "components"]})
 CONTRIBUTE: Final = utility("contribute", {"type": "object", "required": ["name", "description"]})
 

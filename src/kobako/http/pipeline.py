@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from kobako.databases.base import attempts
-from kobako.http import cors, end_of_service, idempotency, inputs, log, routing
+from kobako.http import cors, end_of_service, idempotency, inputs, log, measuring, routing
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.responses import error_response, json_response
@@ -32,7 +32,7 @@ class PartFailed(Exception):
 async def answer(site: Site, request: Request, refused: ApiError | None = None) -> Response:
     """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it."""
     summary = log.begin(site, request)
-    known = None
+    known = target = None
     try:
         end_of_service.require_service(site)
         if refused:
@@ -41,7 +41,7 @@ async def answer(site: Site, request: Request, refused: ApiError | None = None) 
         if isinstance(step, Redirect):
             response = routing.redirection(site, request, step)
         else:
-            known = step.route
+            known, target = step.route, step.target
             routing.require_method(step)
             asks = request.method == "OPTIONS"
             response = cors.preflight(site, known, request) if asks else await _transact(site, step, summary)
@@ -53,6 +53,8 @@ async def answer(site: Site, request: Request, refused: ApiError | None = None) 
     end_of_service.announce(site, request, response)
     if summary:
         log.end(summary, request, response)
+        if site.metrics:
+            measuring.answered(site.metrics, site, summary, request, known, target, response)
     return response
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from kobako.metrics.base import Metrics
 from kobako.model.access import Caller
 from kobako.model.listeners import Listeners
 from kobako.model.resource import Resource, Target
@@ -81,6 +82,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     heartbeats: Mapping[str, Check] = {}
     version_file: Any = None
     end: EndOfService | None = None
+    metrics: Metrics | None = None
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -9,6 +9,8 @@ Source: HTTP API, section 16.15.
 import re
 from typing import Final
 
+from kobako.settings import parsing
+
 _CORE = r"(?:(?:kinto\.core|kinto|cliquet|kobako)\.)?"
 
 NAMES: Final = (
@@ -21,6 +23,8 @@ NAMES: Final = (
         "account",
     ),
     ("policy", r"kinto\.plugins\.openid\.OpenIDConnectPolicy", "openid"),
+    ("plugin", r"(?:kinto|kobako)\.plugins\.(\w+)", r"\1"),
+    ("statsd backend", rf"{_CORE}(?:plugins\.)?statsd", "statsd"),
     ("listener", rf"{_CORE}listeners\.redis|kinto_redis\.listeners", "redis"),
     ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.ClassicLogRenderer|", "classic"),
     ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.MozillaHekaRenderer|kobako\.logs\.HekaFormatter", "heka"),
@@ -35,7 +39,8 @@ NAMES: Final = (
 OFFERED: Final = {
     "backend": ("sqlite", "memory"),
     "policy": ("basicauth",),
-    "plugin": (),
+    "plugin": ("prometheus", "statsd"),
+    "statsd backend": ("statsd",),
     "renderer": ("classic", "json", "heka"),
     "id generator": ("uuid4", "name", "relaxed_uuid"),
 }
@@ -51,6 +56,22 @@ def resolve(kind: str, name: str) -> str:
     if name not in OFFERED[kind]:
         raise ValueError(f"no such {kind} is offered; " + _offer(OFFERED[kind]))
     return name
+
+
+def plugins(raw: str) -> tuple[str, ...]:
+    """Return our names of the plugins that are named. Raises ValueError for one that is not offered.
+
+    >>> plugins("kinto.plugins.statsd")
+    ('statsd',)
+    """
+    return tuple(_plugin(name) for name in parsing.words(raw))
+
+
+def _plugin(name: str) -> str:
+    try:
+        return resolve("plugin", name)
+    except ValueError as error:
+        raise ValueError(f"of '{name}', {error}") from None
 
 
 def listener(name: str) -> str:

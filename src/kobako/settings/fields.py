@@ -12,6 +12,7 @@ Source: HTTP API, section 16; objects, 2.6 and 24.
 
 # ruff: noqa: RUF009 - `setting` and `family` return dataclass fields, which the rule cannot know.
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -33,6 +34,7 @@ PARSERS: Final[dict[Any, parsing.Parser]] = {
     int | None: parsing.integer_or_none,
     float: parsing.number,
     tuple[str, ...]: parsing.words,
+    tuple[float, ...]: parsing.numbers,
     datetime | None: parsing.moment,
 }
 
@@ -72,6 +74,11 @@ HAVE_GENERATORS: Final = frozenset({"bucket", "collection", "group", "record"})
 def renderer(raw: str) -> str:
     """Return the name of a renderer of log entries: ours, or one of another server."""
     return dotted.resolve("renderer", parsing.text(raw) or "")
+
+
+def statsd_backend(raw: str) -> str:
+    """Return the name of an implementation of StatsD: ours, or one of another server."""
+    return dotted.resolve("statsd backend", parsing.text(raw) or "")
 
 
 def setting(default: Any, doc: str, *, key: str = "", parse: parsing.Parser | None = None) -> Any:
@@ -137,6 +144,10 @@ class Settings:
         (),
         "Steps of the start, as files for Kinto and Cliquet list them: what is not listed is off; empty: all. "
         "A function of one's own may be among them, by its dotted name.",
+    )
+
+    includes: tuple[str, ...] = setting(
+        (), "Plugins: prometheus or statsd, which take metrics (`docs/monitoring.md`).", parse=dotted.plugins
     )
 
     # Backends
@@ -220,6 +231,34 @@ class Settings:
         "How log entries are written: classic (text), json (mozlog, one object a line) or heka (as Cliquet had it).",
         parse=renderer,
     )
+
+    # Monitoring
+    metrics_matchdict_fields: tuple[str, ...] = setting(
+        ("bucket_id", "collection_id", "group_id", "record_id"), "Ids of the URL that are labels of metrics."
+    )
+    prometheus_prefix: str | None = setting(
+        None,
+        "Beginning of the names of metrics for Prometheus; project_name if not set, none if empty.",
+        parse=parsing.text,
+    )
+    prometheus_disabled_metrics: tuple[str, ...] = setting((), "Names of metrics that Prometheus is not told.")
+    prometheus_histogram_buckets: tuple[float, ...] = setting(
+        (0.01, 0.05, 0.1, 0.5, 1.0, 3.0, 6.0, math.inf), "Bounds of the buckets of durations, in seconds."
+    )
+    prometheus_created_metrics_enabled: bool = setting(True, "Tell Prometheus also when each metric began.")
+    statsd_backend: str = setting("statsd", "Implementation of StatsD; there is one.", parse=statsd_backend)
+    statsd_url: str | None = setting(
+        None, "Where metrics are sent: udp://host:port. Enough to switch StatsD on.", parse=parsing.udp_address
+    )
+    statsd_prefix: str = setting("kinto.core", "Beginning of the names of metrics where project_name is empty.")
+    newrelic_config: str | None = setting(None, "File of New Relic's agent; empty: it is off.")
+    newrelic_env: str = setting("dev", "Section of that file: `[newrelic:dev]`.")
+    sentry_dsn: str | None = setting(None, "Where Sentry takes errors; empty: none are sent.")
+    sentry_env: str | None = setting(None, "Name of the environment that Sentry shows.")
+    sentry_breadcrumbs_min_level: int = setting(10, "Level of log entries that go along with an error (10: DEBUG).")
+    sentry_events_min_level: int = setting(30, "Level of log entries that are sent to Sentry (30: WARNING).")
+    profiler_enabled: bool = setting(False, "Write a profile of each request, and serve one at a time.")
+    profiler_dir: str | None = setting(None, "Folder of the profiles; empty: the system's for temporary files.")
 
     # Resources
     id_generators: Families = family(

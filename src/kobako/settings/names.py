@@ -26,7 +26,7 @@ STOCK_RESOURCES: Final = (
 
 FIXED: Final = {row.name: row for row in rows()}
 
-STRUCTURAL: Final = frozenset({"use", "settings_prefix", "includes", "multiauth.policies"})
+STRUCTURAL: Final = frozenset({"use", "settings_prefix", "multiauth.policies"})
 """Names that are read where they matter, and say nothing by themselves."""
 
 NAMING: Final = ("multiauth.policies", "event_listeners")
@@ -40,14 +40,12 @@ def _names(text: str) -> frozenset[str]:
 WITHOUT_EFFECT: Final = _names("""
     json_renderer handle_exceptions available_languages filter filter-with storage_poolclass
     permission_poolclass cache_poolclass cache_hosts multiauth.groupfinder multiauth.authorization_policy
-    admin_assets_path default_bucket_hmac_secret account_cache_ttl_seconds account_validation statsd_backend
-    statsd_prefix metrics_matchdict_fields newrelic_env sentry_env sentry_breadcrumbs_min_level
-    sentry_events_min_level profiler_dir
+    admin_assets_path default_bucket_hmac_secret account_cache_ttl_seconds account_validation
 """)
 """Names of Kinto's that change nothing, or belong to what is not included: neither refused nor spoken of."""
 
 NOT_YET: Final = _names("""
-    flush_endpoint_enabled statsd_url newrelic_config sentry_dsn profiler_enabled
+    flush_endpoint_enabled
 """)
 """Names of what is still to come: whoever switches one on is told that nothing happens."""
 
@@ -56,7 +54,7 @@ KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET
 FOREIGN: Final = tuple(
     _names("""
     multiauth.policy. event_listeners. history. quotas. attachment. changes. signer. mail. fxa-oauth.
-    prometheus_ pyramid. tm. jinja2. heka. retry. cornice. kinto_changes. signer_ statsd. session. cache.
+    pyramid. tm. jinja2. heka. retry. cornice. kinto_changes. signer_ statsd. session. cache.
     debugtoolbar.
 """)
 )
@@ -144,5 +142,5 @@ def nearest(name: str, resources: Iterable[str], cutoff: float = 0.6) -> str | N
         for resource in resources
         for form in ("{}_read_principals", "{}_write_principals", "{}_create_principals", "{}_id_generator")
     ]
-    candidates = [*FIXED, "includes", "id_generator", "record_cache_expires_seconds", *members]
+    candidates = [*FIXED, "id_generator", "record_cache_expires_seconds", *members]
     return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=cutoff)), None)

@@ -7,6 +7,7 @@ of digits only, or a version `1.20`, is never a number.
 Source: HTTP API, section 16.3.
 """
 
+import itertools
 import json
 import math
 import re
@@ -139,6 +140,32 @@ def words(raw: str) -> tuple[str, ...]:
     (('kinto.plugins.flush', 'history'), ('a', 'b', 'c'), ())
     """
     return _split(raw, r"\s+")
+
+
+def udp_address(raw: str) -> str | None:
+    """Return a URL of the form udp://host:port, None if the setting is empty."""
+    if is_off(raw):
+        return None
+    url = str(text(raw)).strip()
+    found = re.fullmatch(r"udp://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?", url)
+    if found is None or int(found[1] or 0) > 65535:
+        raise ValueError("must be udp://host:port")
+    return url
+
+
+def numbers(raw: str) -> tuple[float, ...]:
+    """Return numbers between white space, each greater than the one before.
+
+    >>> numbers("0.5 1 Inf")
+    (0.5, 1.0, inf)
+    """
+    try:
+        found = tuple(float(word) for word in words(raw))
+    except ValueError:
+        raise ValueError("must be numbers between spaces") from None
+    if not found or any(not before < after for before, after in itertools.pairwise((-math.inf, *found))):
+        raise ValueError("must be numbers, each greater than the one before")
+    return found
 
 
 ACTIONS = ("create", "update", "delete", "read")

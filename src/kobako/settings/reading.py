@@ -37,11 +37,10 @@ def read_settings(
     in_file = sources.from_file(options)
     in_environment = sources.from_environment(
         environ,
-        [*names.FIXED, "includes", *in_file, *_of_listeners(in_file, environ)],
+        [*names.FIXED, *in_file, *_of_listeners(in_file, environ)],
         lambda name: names.member(name) is not None and names.exists(name, resources),
     )
     entries = in_file | in_environment
-    _refuse_plugins(entries)
     is_modern = ini is not None and not sources.is_of_cliquet(options)
     values = _fixed(entries) | _families(entries)
     values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
@@ -109,11 +108,6 @@ def _families(entries: Entries) -> dict[str, Any]:
             if value is not None:
                 members[family.key(match)] = value
     return values
-
-
-def _refuse_plugins(entries: Entries) -> None:
-    if "includes" in entries and (plugins := parsing.words(entries["includes"].raw)):
-        raise SettingsError(f"Setting '{entries['includes'].label}' has '{plugins[0]}', which is not offered yet.")
 
 
 def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:

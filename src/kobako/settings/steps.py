@@ -52,6 +52,7 @@ WITHOUT: Final[Mapping[Feature, Mapping[str, Any]]] = {
     Feature.DEPRECATION: {"eos": None},
     Feature.AUTHENTICATION: {"policies": ()},
     Feature.BACKOFF: {"backoff": None},
+    Feature.SENTRY: {"sentry_dsn": None},
     Feature.LISTENERS: {"event_listeners": ()},
 }
 """What the settings are where a feature is left out."""

@@ -78,7 +78,7 @@ def render(backend: str, cache_backend: str, host: str) -> str:
         "bucket_create_principals": "system.Authenticated",
     }
     docs = {row.name: row.doc for row in rows()}
-    follows = {"permission_backend": backend, "permission_url": active["storage_url"]}
+    follows = {"permission_backend": backend, "permission_url": active["storage_url"], "prometheus_prefix": "null"}
     # Values are interpolated, so a URL's %(here)s goes in as it is.
     return TEMPLATE.format(
         host=host,
