@@ -165,11 +165,11 @@ def test_start_refuses_basicauth_without_a_secret(refused: Callable[..., str]) -
 
 
 def test_start_refuses_a_backend_that_is_not_offered(refused: Callable[..., str]) -> None:
-    ini = write("kinto.storage_backend = kinto.core.storage.postgresql")
+    ini = write("kinto.storage_backend = kinto.core.storage.couchdb")
 
     line = refused("start", "--ini", ini)
 
-    assert line.startswith("Setting 'kinto.storage_backend' is 'kinto.core.storage.postgresql': ")
+    assert line.startswith("Setting 'kinto.storage_backend' is 'kinto.core.storage.couchdb': ")
 
 
 def test_start_refuses_a_port_in_use(refused: Callable[..., str]) -> None:

@@ -306,13 +306,67 @@ def test_a_backend_is_known_by_its_names_in_other_servers(read: Read, name: str)
     assert (settings.storage_url, settings.permission_url, settings.cache_url) == ("", "", "")
 
 
+POSTGRESQL, REDIS = "postgresql://me:password@host/db", "redis://:password@host:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "url", "kind"),
+    [
+        ("storage", "postgresql", POSTGRESQL, "postgresql"),
+        ("storage", "kinto.core.storage.postgresql", "postgres://me@host/db", "postgresql"),
+        ("permission", "cliquet.permission.postgresql", POSTGRESQL, "postgresql"),
+        ("cache", "kinto.core.cache.postgresql", POSTGRESQL, "postgresql"),
+        ("storage", "cliquet.storage.redis", REDIS, "redis"),
+        ("storage", "kinto_redis.storage", REDIS, "redis"),
+        ("permission", "kinto_redis.permission", "rediss://host", "redis"),
+        ("cache", "kinto_redis.cache", "unix:///run/redis.sock", "redis"),
+        ("cache", "kobako.cache.redis", REDIS, "redis"),
+    ],
+)
+def test_a_backend_on_a_server_has_a_url(read: Read, part: str, name: str, url: str, kind: str) -> None:
+    settings = read(f"kinto.{part}_backend = {name}\nkinto.{part}_url = {url}")
+
+    assert (getattr(settings, f"{part}_backend"), getattr(settings, f"{part}_url")) == (kind, url)
+
+
+def test_all_backends_are_on_the_server_of_the_storage(read: Read) -> None:
+    settings = read(f"storage_backend = postgresql\nstorage_url = {POSTGRESQL}")
+
+    assert (settings.permission_backend, settings.cache_backend) == ("postgresql", "postgresql")
+    assert (settings.permission_url, settings.cache_url) == (POSTGRESQL, POSTGRESQL)
+
+
+def test_memcached_is_known_by_its_hosts(read: Read) -> None:
+    settings = read("cache_backend = kinto.core.cache.memcached\ncache_hosts = one:11211 two:11211")
+
+    assert (settings.cache_backend, settings.cache_hosts) == ("memcached", ("one:11211", "two:11211"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("postgresql", ""),
+        ("postgresql", "mysql://me:s3cret@host/db"),
+        ("postgresql", "sqlite:///a.db"),
+        ("redis", ""),
+        ("redis", "http://:s3cret@host"),
+        ("redis", "host:6379"),
+    ],
+)
+def test_the_url_of_another_kind_is_refused(read: Read, kind: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=rf"'storage_url' is '.*': must be {kind}://") as refused:
+        read(f"storage_backend = {kind}\nstorage_url = {url}")
+
+    assert "s3cret" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("line", "value"),
     [
-        ("kinto.storage_backend = kinto.core.storage.postgresql", "kinto.core.storage.postgresql"),
-        ("kinto.cache_backend = cliquet.cache.redis", "cliquet.cache.redis"),
-        ("kinto.storage_backend = kinto_redis.storage", "kinto_redis.storage"),
-        ("kinto.cache_backend = kinto.core.cache.memcached", "kinto.core.cache.memcached"),
+        ("kinto.storage_backend = kinto.core.storage.couchdb", "kinto.core.storage.couchdb"),
+        ("kinto.cache_backend = cliquet.cache.couchdb", "cliquet.cache.couchdb"),
+        ("kinto.storage_backend = kinto.core.storage.memcached", "kinto.core.storage.memcached"),
+        ("kinto.storage_backend = kinto.core.cache.redis", "kinto.core.cache.redis"),
         ("kinto.storage_url = postgresql://me:password@host/db", r"postgresql://\*\*\*@host/db"),
         ("kinto.includes = kinto.plugins.accounts", "kinto.plugins.accounts"),
         ("kinto.event_listeners = redis", "redis"),

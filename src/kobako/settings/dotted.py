@@ -14,8 +14,10 @@ from kobako.settings import parsing
 _CORE = r"(?:(?:kinto\.core|kinto|cliquet|kobako)\.)?"
 
 NAMES: Final = (
-    ("backend", rf"{_CORE}(?:storage|permission|cache)\.(\w+)", r"\1"),
-    ("backend", r"kinto_redis(?:\.\w+)?", "redis"),
+    ("database", rf"{_CORE}(?:storage|permission)\.(\w+)", r"\1"),
+    ("database", r"kinto_redis(?:\.(?:storage|permission))?", "redis"),
+    ("cache", rf"{_CORE}cache\.(\w+)", r"\1"),
+    ("cache", r"kinto_redis(?:\.cache)?", "redis"),
     ("policy", rf"{_CORE}authentication\.BasicAuthAuthenticationPolicy", "basicauth"),
     (
         "policy",
@@ -37,7 +39,8 @@ NAMES: Final = (
 """What a name is for, its form, and ours."""
 
 OFFERED: Final = {
-    "backend": ("sqlite", "memory"),
+    "database": ("sqlite", "postgresql", "redis", "memory"),
+    "cache": ("sqlite", "postgresql", "redis", "memcached", "memory"),
     "policy": ("basicauth",),
     "plugin": ("prometheus", "statsd"),
     "statsd backend": ("statsd",),
@@ -49,7 +52,7 @@ OFFERED: Final = {
 def resolve(kind: str, name: str) -> str:
     """Return our name of an implementation. Raises ValueError if it is not offered.
 
-    >>> resolve("backend", "cliquet.storage.memory"), resolve("policy", "basicauth")
+    >>> resolve("database", "cliquet.storage.memory"), resolve("policy", "basicauth")
     ('memory', 'basicauth')
     """
     name = _ours(kind, name)

@@ -151,15 +151,20 @@ class Settings:
     )
 
     # Backends
-    storage_backend: str = setting("sqlite", "Where objects are kept: sqlite or memory; empty: there are none.")
+    storage_backend: str = setting(
+        "sqlite", "Where objects are kept: sqlite, postgresql, redis or memory; empty: there are none."
+    )
     storage_url: str = setting("sqlite:///kobako.db", "Database of the objects.")
     storage_max_fetch_size: int = setting(10000, "Most objects that one request reads.", parse=parsing.positive)
     permission_backend: str = setting("sqlite", "Where permissions are kept; the storage's if not set.")
     permission_url: str = setting("sqlite:///kobako.db", "Database of the permissions; the storage's if not set.")
     cache_backend: str = setting(
-        "sqlite", "Where the cache is kept; of the storage's kind if not set; empty: in the process, with no heartbeat."
+        "sqlite",
+        "Where the cache is kept, also memcached; of the storage's kind if not set; empty: in the process, with no "
+        "heartbeat.",
     )
     cache_url: str = setting("sqlite:///kobako-cache.db", "Database of the cache.")
+    cache_hosts: tuple[str, ...] = setting((), "Servers of a memcached cache, as host:port.")
     cache_prefix: str = setting("", "Put before each key of the cache, so that several servers may share one.")
     cache_max_size_bytes: int = setting(524288, "Size of a memory cache, then the oldest entries go.")
 

@@ -9,8 +9,9 @@ Source: HTTP API, section 16; objects, 24 and 26.4.
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kobako.settings import configfile, dotted, names, parsing, sources, steps
 from kobako.settings.fields import BASICAUTH, POOL, EventListener, Policy, Settings
@@ -110,39 +111,45 @@ def _families(entries: Entries) -> dict[str, Any]:
     return values
 
 
+URL_FORMS: Final = {
+    "sqlite": (r"sqlite:///[^?#]+", "must be sqlite:///relative/path or sqlite:////absolute/path"),
+    "postgresql": (r"postgres(?:ql)?(?:\+\w+)?://.+", "must be postgresql://user:password@host:port/database"),
+    "redis": (r"(?:redis|rediss|unix)://.+", "must be redis://:password@host:port/number"),
+}
+"""What the URL of a backend looks like, and how that is said to who has it wrong."""
+
+
 def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
     """Return backends and URLs. A backend in memory has no URL, nor one that is disabled, whose name is empty.
 
     Where nothing is said, permissions live with the objects, and the cache is of the same kind.
     """
     found: dict[str, str] = {}
-    storage_urls = values.get("storage_url", Settings().storage_url)
-    for part, url in (
-        ("storage", storage_urls),
-        ("permission", storage_urls),
-        ("cache", Settings().cache_url),
-    ):
+    for part, what in (("storage", "database"), ("permission", "database"), ("cache", "cache")):
         name = f"{part}_backend"
         kind = found.get("storage_backend", Settings().storage_backend)
         if name in entries and parsing.native(entries[name].raw) is not None:
-            kind = _convert(entries[name], _backend)
+            kind = _convert(entries[name], partial(_backend, what))
         found[name] = kind
-        found[f"{part}_url"] = values.get(f"{part}_url") or url if kind not in ("memory", "") else ""
-        if kind == "sqlite":
-            _check_sqlite(part, found[f"{part}_url"])
+        found[f"{part}_url"] = _url(part, kind, values.get(f"{part}_url"), found) if kind in URL_FORMS else ""
     if found["storage_backend"] and not found["permission_backend"]:
         raise SettingsError("Setting 'permission_backend' is '': objects are not kept without permissions.")
     return found
 
 
-def _backend(raw: str) -> str:
-    return "" if parsing.is_empty(raw) else dotted.resolve("backend", parsing.text(raw) or "")
+def _backend(what: str, raw: str) -> str:
+    return "" if parsing.is_empty(raw) else dotted.resolve(what, parsing.text(raw) or "")
 
 
-def _check_sqlite(part: str, url: str) -> None:
-    if not re.fullmatch(r"sqlite:///[^?#]+", url):
-        rule = "must be sqlite:///relative/path or sqlite:////absolute/path"
+def _url(part: str, kind: str, given: str | None, found: Mapping[str, str]) -> str:
+    """Return where a backend is: as given, as the storage is if that is of the same kind, or by default."""
+    default = getattr(Settings(), f"{part}_url")
+    is_shared = kind == found["storage_backend"] and not (kind == "sqlite" and part == "cache")
+    url = given or (found.get("storage_url") if is_shared else None) or (default if kind == "sqlite" else "")
+    form, rule = URL_FORMS[kind]
+    if not re.fullmatch(form, url):
         raise SettingsError(f"Setting '{part}_url' is '{shown(url)}': {rule}.")
+    return url
 
 
 def _policies(entries: Entries, default: tuple[Policy, ...]) -> tuple[Policy, ...]:
