@@ -29,6 +29,9 @@ _CONTAINS: Final = (Operator.CONTAINS, Operator.CONTAINS_ANY)
 _ON_TIMESTAMPS: Final = tuple(Operator(name) for name in ("eq", "not", "lt", "max", "gt", "min"))
 
 
+MAX_FILTERS: Final = 100
+"""Conditions of a query: each may look at every element of a field of every object."""
+
 MAX_SORT: Final = 100
 """Keys of an order: the place of a page is compared key by key, which no database does without bounds."""
 
@@ -74,7 +77,10 @@ def page_size(params: Params, paginate_by: int | None, max_fetch: int) -> int:
 
 def read_filters(params: Params, now: int, known: Collection[str] | None = None) -> tuple[Filter, ...]:
     """Return the filters among the parameters. Raises InvalidParameters."""
-    return tuple(each for name, texts in params.items() for each in _filters(name, texts, now, known))
+    found = tuple(each for name, texts in params.items() for each in _filters(name, texts, now, known))
+    if len(found) > MAX_FILTERS:
+        raise invalid("querystring", None, f"more than {MAX_FILTERS} filters")
+    return found
 
 
 def read_sort(
