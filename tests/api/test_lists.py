@@ -281,9 +281,9 @@ async def test_a_parameter_that_has_one_value_is_given_once(client: Client, name
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        pytest.param("&".join(f"f{n}=1" for n in range(100)), 200, id="100 filters"),
-        pytest.param("&".join(f"f{n}=1" for n in range(101)), 400, id="101 filters"),
-        pytest.param("&".join(["contains_x=[1,2,3]"] * 101), 400, id="101 times one filter"),
+        pytest.param("&".join(f"f{n}=1" for n in range(50)), 200, id="50 filters"),
+        pytest.param("&".join(f"f{n}=1" for n in range(51)), 400, id="51 filters"),
+        pytest.param("&".join(["contains_x=[1,2,3]"] * 51), 400, id="51 times one filter"),
         pytest.param("&".join(f"_f{n}=1" for n in range(1000)), 200, id="1,000 parameters"),
         pytest.param("&".join(f"_f{n}=1" for n in range(1001)), 400, id="1,001 parameters"),
         pytest.param("in_x=" + ",".join(map(str, range(20_000))), 200, id="20,000 values"),

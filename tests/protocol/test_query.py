@@ -98,13 +98,6 @@ def test_a_filter_of_another_form_is_refused(text: str) -> None:
     assert caught.value.problems[0].name == text.partition("=")[0]
 
 
-@pytest.mark.parametrize("text", ["&".join(f"f{n}=1" for n in range(101)), "&".join(["contains_x=[1,2]"] * 101)])
-def test_the_number_of_filters_is_bounded(text: str) -> None:
-    """I8: a thousand times `contains_`, and a list of 200 objects was searched for 7 seconds."""
-    with pytest.raises(InvalidParameters, match="more than 100 filters"):
-        read(text)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

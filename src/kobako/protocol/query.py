@@ -29,11 +29,12 @@ _CONTAINS: Final = (Operator.CONTAINS, Operator.CONTAINS_ANY)
 _ON_TIMESTAMPS: Final = tuple(Operator(name) for name in ("eq", "not", "lt", "max", "gt", "min"))
 
 
-MAX_FILTERS: Final = 100
-"""Conditions of a query: each may look at every element of a field of every object."""
-
 MAX_SORT: Final = 100
 """Keys of an order: the place of a page is compared key by key, which no database does without bounds."""
+
+
+MAX_FILTERS: Final = 50
+"""Filters of a query: each may look at every object of a list, and at all of a field's text."""
 
 
 class ListQuery(msgspec.Struct, frozen=True):
