@@ -105,6 +105,31 @@ async def test_the_number_of_requests_is_limited(limit: int | None, given: int, 
             assert ids(await client.get("/buckets")) == set()
 
 
+async def test_a_url_is_no_longer_in_a_batch_than_out_of_it(client: Client) -> None:
+    """P18, I25: a filter of megabytes, 25 times, kept everybody waiting for 20 seconds."""
+    long = "/buckets?in_a=" + "1," * 40_000
+
+    answer = await client.batch({}, {"path": "/buckets"}, defaults={"path": long})
+
+    assert (answer.status, answer.json["errno"]) == (400, 107)
+    assert answer.json["details"] == [
+        {"location": "body", "name": "defaults.path", "description": "String is longer than the limit of 65536"}
+    ]
+
+
+async def test_a_batch_is_no_larger_with_its_defaults_than_a_body_may_be() -> None:
+    """P18, I26: 8 MB of defaults, 25 times, took more than a gigabyte of memory."""
+    async with serving(max_body_size_bytes=10_000) as client:
+        defaults = {"method": "PUT", "body": {"data": {"a": "x" * 1000}}}
+        few, many = [[{"path": f"/buckets/b{n}"} for n in range(number)] for number in (5, 20)]
+
+        assert statuses(await client.batch(*few, defaults=defaults)) == [201] * 5
+        answer = await client.batch(*many, defaults=defaults)
+
+        assert (answer.status, answer.json["errno"]) == (413, 113)
+        assert len(ids(await client.get("/buckets"))) == 5
+
+
 # Bodies that are refused as a whole
 
 GOOD = {"path": "/buckets/a", "method": "PUT"}

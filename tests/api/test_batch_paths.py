@@ -88,6 +88,10 @@ RECURSIVE = [
     "/v1/batch?_fields=id",
     "/b%61tch/",
     "/batch%2F",
+    "/batch/.",
+    "/buckets/b/%2e%2e/%2e%2e/batch",
+    "/v1/v1/batch",
+    "/v1//v1/batch",
 ]
 
 

@@ -121,11 +121,17 @@ async def test_bodies_of_several_megabytes_pass(client: Client) -> None:
     assert (await send(client.app, "PUT", b"/v1/buckets/b", headers=JSON, chunks=[body])).status == 201
 
 
-async def test_a_compressed_body_is_not_unpacked(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", b"/v1/buckets/b"), ("PATCH", b"/v1/buckets/b"), ("POST", b"/v1/buckets"), ("POST", b"/v1/batch")],
+)
+@pytest.mark.parametrize("encoding", [b"gzip", b"GZIP", b"deflate", b"br", b"identity, gzip"])
+async def test_a_compressed_body_is_not_unpacked(client: Client, method: str, path: bytes, encoding: bytes) -> None:
     """I26."""
-    headers = [*JSON, (b"content-encoding", b"gzip")]
+    await client.put("/buckets/b")
+    headers = [*JSON, (b"content-encoding", encoding)]
 
-    response = await send(client.app, "PUT", b"/v1/buckets/b", headers=headers, chunks=[b"\x1f\x8b\x08"])
+    response = await send(client.app, method, path, headers=headers, chunks=[b"\x1f\x8b\x08"])
 
     assert response.status == 415
 
@@ -145,6 +151,63 @@ async def test_headers_without_measure_are_refused(client: Client, headers: Head
     response = await send(client.app, "GET", b"/v1/buckets", headers=headers)
 
     assert (response.status, json.loads(response.body)["code"]) == (431, 431)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"a b",
+        b'a"><b',
+        b"user@a",
+        b"a/b",
+        b"a?b",
+        b"a#b",
+        b"a\\b",
+        b"a,b",
+        b"a:b",
+        b"a:80:80",
+        b"[::1",
+        b"a\x00",
+        b"\xff",
+        b"a\xc2\xa0",
+    ],
+)
+async def test_a_host_that_is_none_goes_into_no_url(client: Client, host: bytes) -> None:
+    """I9: Location, Next-Page and the hello view would have it."""
+    response = await send(client.app, "GET", b"/buckets", headers=[(b"host", host)])
+
+    assert (response.status, json.loads(response.body)["errno"]) == (400, 107)
+    assert "location" not in response.headers
+
+
+async def test_two_hosts_are_none(client: Client) -> None:
+    """I24: a proxy in front may mean the other one."""
+    response = await send(client.app, "GET", b"/buckets", headers=[(b"host", b"a"), (b"host", b"b")])
+
+    assert response.status == 400
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"a_b.c-d", b"10.0.0.1:8888", b"[::1]", b"[2001:db8::1]:8888", b"xn--caf-dma.fr"]
+)
+async def test_any_host_that_is_one_is_taken(client: Client, host: bytes) -> None:
+    response = await send(client.app, "GET", b"/buckets", headers=[(b"host", host)])
+
+    assert response.headers["location"] == f"http://{host.decode() or 'localhost'}/v1/buckets"
+
+
+async def test_what_a_proxy_would_forward_counts_for_nothing_where_none_is_known(client: Client) -> None:
+    """P21."""
+    forwarded = [
+        (b"x-forwarded-host", b"evil.example"),
+        (b"x-forwarded-proto", b"https"),
+        (b"x-forwarded-for", b"10.9.8.7"),
+        (b"forwarded", b"for=10.9.8.7;host=evil.example;proto=https"),
+    ]
+
+    response = await send(client.app, "GET", b"/buckets", headers=[(b"host", b"a"), *forwarded])
+
+    assert response.headers["location"] == "http://a/v1/buckets"
 
 
 @pytest.mark.parametrize("path", [b"/v1/buckets/\xff", b"/v1/buckets/%ff", b"/v1/a\x00", b"/\xff"])

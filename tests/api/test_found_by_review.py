@@ -22,6 +22,19 @@ async def test_a_collection_may_be_kept_for_any_time(client: Client, seconds: in
     assert (answer.status, answer.headers["Cache-Control"]) == (200, f"max-age={2**31 - 1}")
 
 
+@pytest.mark.parametrize("seconds", [1e300, "1e300", 1.7976931348623157e308])
+async def test_a_collection_is_not_kept_for_more_seconds_than_json_may_say(client: Client, seconds: Any) -> None:
+    """It was stored, and a 500 for whoever patched it, or read its records without a name, from then on."""
+    await client.put("/buckets/b", permissions=EVERYONE)
+    await client.put("/buckets/b/collections/c")
+
+    refused = await client.put("/buckets/b/collections/c", data={"cache_expires": seconds})
+
+    assert (refused.status, refused.json["details"][0]["name"]) == (400, "data.cache_expires")
+    assert (await client.anonymous().get(RECORDS)).status == 200
+    assert (await client.patch("/buckets/b/collections/c", data={"a": 1})).status == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

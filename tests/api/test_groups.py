@@ -276,6 +276,20 @@ async def test_a_group_created_again_has_no_right_of_the_former_one(client: Clie
     assert await acl(mallory, other) == {"read": {"u:kept"}, "write": {await principal_of(mallory)}}
 
 
+async def test_the_next_owner_of_a_bucket_makes_no_group_that_was_trusted_before(client: Client, ann: Client) -> None:
+    """P13: nor one that the former owner never made."""
+    mallory = client.as_user("mallory")
+    await create(client, B, "/buckets/bb")
+    await create(ann, "/buckets/elsewhere", permissions={"write": [G, "/buckets/bb/groups/g"]})
+
+    await client.delete(B)
+    await create(mallory, B)
+    await mallory.put(G, data={"members": [await principal_of(mallory)]})
+
+    assert (await mallory.get("/buckets/elsewhere")).status == 403
+    assert (await acl(ann, "/buckets/elsewhere"))["write"] == {"/buckets/bb/groups/g", await principal_of(ann)}
+
+
 @pytest.mark.parametrize("deleted", [G, B])
 async def test_a_group_created_again_has_no_member_of_the_former_one(client: Client, ann: Client, deleted: str) -> None:
     """P13."""

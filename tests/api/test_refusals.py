@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.api.sharing import (
     CHALLENGE,
+    OTHER,
     WORLD,
     B,
     C,
@@ -106,6 +107,24 @@ async def test_what_settings_let_create_needs_its_parent(kind: str) -> None:
 
     assert answer.status == 404
     assert answer.json["details"] == {"id": "x", "resource_name": "bucket"}
+
+
+@pytest.mark.parametrize("kind", ["collection", "group"])
+@pytest.mark.parametrize("action", ["read", "write", "create"])
+async def test_a_missing_bucket_is_told_to_those_only_whom_settings_let_in_everywhere(kind: str, action: str) -> None:
+    """P24: they would learn it by what they may do there; all others are refused, whether it exists or not."""
+    async with world(**{f"{kind}_{action}": OTHER}) as (owner, other):
+        for method in ("GET", "HEAD", "DELETE"):
+            let_in, here = [await other.request(method, f"/buckets/{id}/{kind}s") for id in "xb"]
+            refused = [await owner.as_user("eve").request(method, f"/buckets/{id}/{kind}s") for id in "xb"]
+
+            assert (let_in.status, here.status) in (
+                [(404, 200)] if (method, action) != ("DELETE", "read") else [(403, 403)]
+            )
+            assert refused[0] == refused[1]
+            assert refused[0].status == 403
+            if method != "HEAD" and let_in.status == 404:
+                assert let_in.json["details"] == {"id": "x", "resource_name": "bucket"}
 
 
 async def test_anybody_learns_that_a_collection_to_write_in_is_missing(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -157,6 +158,19 @@ async def test_parts_of_a_batch_are_judged_one_by_one(client: Client) -> None:
     assert [each["status"] for each in answer.json["responses"]] == [201, 400]
 
 
+async def test_of_duplicate_keys_the_last_one_counts_for_schemas_filters_and_patches(client: Client) -> None:
+    """I15: one rule, whoever looks."""
+    await client.put(C, {"schema": {"properties": {"a": {"const": 2}}}})
+    kept = await client.request("PUT", R, body=b'{"data": {"a": 1, "a": 2}}')
+    refused = await client.request("PUT", R, body=b'{"data": {"a": 2, "a": 1}}')
+    headers = {"Content-Type": "application/merge-patch+json"}
+    merged = await client.request("PATCH", R, body=b'{"data": {"b": 1, "b": null}}', headers=headers)
+
+    assert (kept.status, refused.status, merged.status) == (201, 400, 200)
+    assert "b" not in merged.data
+    assert [len((await client.get(f"{C}/records?a={value}")).data) for value in (1, 2)] == [0, 1]
+
+
 async def test_an_existing_object_that_is_posted_again_is_not_judged(client: Client) -> None:
     await client.put(R, {"title": 12})
     await client.put(C, {"schema": TITLE})
@@ -304,6 +318,10 @@ async def test_a_schema_may_refer_to_itself(client: Client) -> None:
     ("reference", "beginning"),
     [
         pytest.param("http://127.0.0.1:{port}/schema", "Unresolvable: ", id="http"),
+        pytest.param("HTTP://127.0.0.1:{port}/schema#/a", "Unresolvable: ", id="http in capitals"),
+        pytest.param("https://127.0.0.1:{port}/schema", "Unresolvable: ", id="https"),
+        pytest.param("ftp://127.0.0.1:{port}/schema", "Unresolvable: ", id="ftp"),
+        pytest.param("//127.0.0.1:{port}/schema", "Unresolvable: ", id="no scheme"),
         pytest.param("file:///etc/passwd", "Unresolvable: ", id="file"),
         pytest.param("other.json", "Unresolvable: ", id="relative"),
         pytest.param("http://[", "Unresolvable: ", id="no URL"),
@@ -311,9 +329,8 @@ async def test_a_schema_may_refer_to_itself(client: Client) -> None:
         pytest.param("#/definitions/none", "PointerToNowhere: ", id="pointer"),
     ],
 )
-async def test_what_a_reference_leads_to_is_never_fetched(
-    client: Client, monkeypatch: pytest.MonkeyPatch, reference: str, beginning: str
-) -> None:
+async def test_what_a_reference_leads_to_is_never_fetched(client: Client, reference: str, beginning: str) -> None:
+    """I17."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         schema = {"properties": {"a": {"$ref": reference.replace("{port}", str(server.getsockname()[1]))}}}
@@ -326,6 +343,30 @@ async def test_what_a_reference_leads_to_is_never_fetched(
     assert problem(reached)["name"] == "schema"
     assert problem(reached)["description"].startswith(beginning)
     assert not_reached.status == 201
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"$schema": "http://127.0.0.1:{port}/schema"}, id="the dialect"),
+        pytest.param({"$id": "http://127.0.0.1:{port}/", "$ref": "schema"}, id="below its own id"),
+        pytest.param({"$schema": "http://127.0.0.1:{port}/", "$ref": "http://127.0.0.1:{port}/"}, id="both"),
+        pytest.param({"$dynamicRef": "http://127.0.0.1:{port}/schema"}, id="dynamic"),
+        pytest.param({"$vocabulary": {"http://127.0.0.1:{port}/schema": True}}, id="a vocabulary"),
+        pytest.param({"allOf": [{"if": {"$ref": "http://127.0.0.1:{port}/schema"}}]}, id="a condition"),
+    ],
+)
+async def test_no_word_of_a_schema_is_fetched(client: Client, schema: Any) -> None:
+    """I17."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        given = json.loads(json.dumps(schema).replace("{port}", str(server.getsockname()[1])))
+
+        answer = await under(client, given, a=1)
+
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert answer.status in (201, 400)
 
 
 async def test_a_reference_to_nowhere_is_told_wherever_it_is_reached(client: Client) -> None:

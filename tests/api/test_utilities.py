@@ -156,7 +156,7 @@ async def test_a_check_that_fails_crashes_or_is_late_makes_a_503(
 
 
 async def test_heartbeats_leave_nothing_behind(client: Client) -> None:
-    """S24, C17."""
+    """S24."""
     before = (await client.get("/buckets")).etag
 
     responses = await asyncio.gather(*[client.get("/__heartbeat__") for _ in range(100)])
@@ -164,6 +164,17 @@ async def test_heartbeats_leave_nothing_behind(client: Client) -> None:
     assert {each.status for each in responses} == {200}
     after = await client.get("/buckets?_since=0")
     assert (after.data, after.etag) == ([], before)
+
+
+async def test_heartbeats_and_writers_do_not_wait_for_each_other(client: Client) -> None:
+    """C17: no lock is kept, and a list has what was written, no more."""
+    writes = [client.put(f"/buckets/b{number}", {}) for number in range(30)]
+
+    responses = await asyncio.gather(*writes, *[client.get("/__heartbeat__") for _ in range(100)])
+
+    assert [each.status for each in responses] == [201] * 30 + [200] * 100
+    assert len((await client.get("/buckets?_since=0")).data) == 30
+    assert (await client.put("/buckets/after")).status == 201
 
 
 async def test_a_load_balancer_is_answered_without_asking_backends(

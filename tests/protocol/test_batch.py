@@ -6,17 +6,16 @@ from typing import Any
 import pytest
 
 from kobako.protocol import batch
-from kobako.protocol.errors import InvalidParameters
-from kobako.protocol.messages import Request, Response
+from kobako.protocol.errors import InvalidParameters, RequestTooLarge
+from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, Request, Response
 
 
-def read(body: Any, limit: int | None = None, **headers: str) -> list[Request]:
+def read(body: Any, limit: int | None = None, max_size: int = 1_000_000, **headers: str) -> list[Request]:
     """Read a batch."""
     given = {"authorization": "Basic x", "content-length": "999", **headers}
     text = json.dumps(body).encode()
-    return batch.read(
-        Request(method="POST", path="/v1/batch", headers=given, body=text, origin="https://a"), "/v1", limit
-    ).requests
+    whole = Request(method="POST", path="/v1/batch", headers=given, body=text, origin="https://a")
+    return batch.read(whole, "/v1", limit, max_size).requests
 
 
 def test_a_request_has_what_it_says_and_the_headers_of_the_batch() -> None:
@@ -102,10 +101,16 @@ def test_a_request_without_method_reads_and_an_empty_body_is_none(body: Any) -> 
         ({"requests": [{"path": "/v1/../v1/batch"}]}, "requests"),
         ({"requests": [{"path": "/./batch?a=b"}]}, "requests"),
         ({"requests": [{}], "defaults": {"path": "/batch"}}, "requests"),
+        ({"requests": [{"path": "/" + "x" * batch.MAX_PATH}]}, "requests.0.path"),
+        ({"requests": [{"path": "/buckets?a=" + "x" * batch.MAX_PATH}]}, "requests.0.path"),
+        ({"requests": [{"path": "/"}], "defaults": {"path": "/" + "x" * batch.MAX_PATH}}, "defaults.path"),
+        ({"requests": [{"path": "/", "headers": {f"x{n}": "" for n in range(MAX_HEADERS + 1)}}]}, "requests.0.headers"),
+        ({"requests": [{"path": "/", "headers": {"x": "a" * MAX_HEADER_SIZE}}]}, "requests.0.headers"),
+        ({"requests": [{"path": "/"}], "defaults": {"headers": {"x" * MAX_HEADER_SIZE: "a"}}}, "defaults.headers"),
     ],
 )
 def test_a_batch_of_another_form_is_refused_as_a_whole(body: Any, name: str) -> None:
-    """I12."""
+    """I12; I25, P18: what a request of its own may not bring, a part may not either."""
     with pytest.raises(InvalidParameters) as caught:
         read(body, limit=3)
 
@@ -114,6 +119,21 @@ def test_a_batch_of_another_form_is_refused_as_a_whole(body: Any, name: str) -> 
 
 def test_without_a_limit_any_number_of_requests_is_read() -> None:
     assert len(read({"requests": [{"path": "/"}] * 1000})) == 1000
+
+
+@pytest.mark.parametrize(("number", "accepted"), [(4, True), (5, False)])
+def test_defaults_do_not_multiply_a_body_beyond_the_limit(number: int, accepted: bool) -> None:
+    """I26, P18: each body is of 225 bytes, however few of them were sent."""
+    body = {
+        "defaults": {"path": "/buckets", "body": {"data": {"a": "x" * 208}}},
+        "requests": [{"body": {"data": {}}}] * number,
+    }
+
+    if accepted:
+        assert [len(each.body) for each in read(body, max_size=900)] == [225] * number
+    else:
+        with pytest.raises(RequestTooLarge, match="larger than the limit of 900 bytes"):
+            read(body, max_size=900)
 
 
 def test_responses_are_answered_in_order_their_bodies_as_they_are() -> None:

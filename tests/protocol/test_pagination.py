@@ -68,6 +68,7 @@ PLACE = {"last_modified": 5}
         encoded({"last_object": {"last_modified": 5.0}, "timestamp": 1, "nonce": ""}),
         encoded({"last_object": {"last_modified": True}, "timestamp": 1, "nonce": ""}),
         encoded({"last_object": {"last_modified": 2**63}, "timestamp": 1, "nonce": ""}),
+        encoded({"last_object": {**PLACE, "n": "a" * pagination.MAX_LENGTH}, "timestamp": 1, "nonce": ""}),
         encoded({"last_object": {**PLACE, "n": "\x00"}, "timestamp": 1, "nonce": ""}),
         encoded({"last_object": {**PLACE, "n": 10**400}, "timestamp": 1, "nonce": ""}),
     ],

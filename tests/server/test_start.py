@@ -1,6 +1,6 @@
 """`kobako start` for real: it answers at once, stops gently, and looks after its workers.
 
-Source: objects, section 26; reliability, O6 and O13.
+Source: objects, section 26; reliability, O6, O13 and P23.
 """
 
 import base64
@@ -76,6 +76,24 @@ def test_a_first_start_makes_a_database_and_a_secret_and_says_where(tmp_path: Pa
         assert f"Secret of the user ids: {tmp_path / 'kobako.secret'}" in server.output
         assert f"curl -u alice:secret -X PUT {server.url}/buckets/first" in server.output
         assert stat.S_IMODE((tmp_path / "kobako.secret").stat().st_mode) == 0o600
+        assert "WARN" not in server.output
+
+
+RIGHTS = [f"{kind}_{action}" for kind in ("bucket", "group", "collection", "record") for action in ("read", "write")]
+
+
+def test_p23_a_start_warns_of_all_that_everybody_may_do_and_of_a_secret_of_an_example(tmp_path: Path) -> None:
+    """P23."""
+    rights = [*RIGHTS, "bucket_create", "record_create"]
+    environ = {f"KOBAKO_{each.upper()}_PRINCIPALS": "system.Everyone" for each in rights}
+    with running(tmp_path, environ={**environ, "KOBAKO_USERID_HMAC_SECRET": "some-secret-string"}) as server:
+        warnings = [line for line in server.output.splitlines() if line.startswith("WARN")]
+
+    for each in rights:
+        assert sum(f"'{each}_principals' has system.Everyone" in line for line in warnings) == 1
+    assert sum("'userid_hmac_secret'" in line for line in warnings) == 1
+    assert len(warnings) == len(rights) + 1
+    assert "some-secret-string" not in "".join(warnings)
 
 
 def test_a_second_start_keeps_users_and_data(tmp_path: Path) -> None:

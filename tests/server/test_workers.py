@@ -1,4 +1,4 @@
-"""Several worker processes on one SQLite file: no conflict, no refusal, no change missed (promises 1 and 3; S1, S5)."""
+"""Several processes on one SQLite file: no conflict, no refusal, no change missed (promises 1 and 3; S1, S5, S10)."""
 
 import random
 import threading
@@ -77,3 +77,23 @@ def test_eight_writers_in_four_processes_make_distinct_versions_and_a_poller_mis
     assert set(statuses) <= {200, 201, 404}, "404 is the deletion of what is not there"
     assert len(versions) == len(set(versions))
     assert replica.live() == cold
+
+
+def test_s10_no_process_answers_304_once_a_write_was_acknowledged(tmp_path: Path) -> None:
+    """S10."""
+    with running(tmp_path, "--workers", str(PROCESSES)) as server:
+        Api(server.port).make_list()
+        while len(server.workers()) < PROCESSES:
+            time.sleep(0.01)
+        # Which process serves is decided for each connection.
+        apis = [Api(server.port) for _ in range(PROCESSES * 4)]
+        statuses = []
+        for number in range(25):
+            etag = apis[0].call("GET", RECORDS)[1]["ETag"]
+            current = [each.call("GET", RECORDS, headers={"If-None-Match": etag})[0] for each in apis]
+            assert apis[number % len(apis)].call("PUT", f"{RECORDS}/r{number % 3}", {"data": {"n": number}})[0] < 300
+            statuses += [each.call("GET", RECORDS, headers={"If-None-Match": etag})[0] for each in apis]
+
+            assert set(current) == {304}
+
+    assert set(statuses) == {200}

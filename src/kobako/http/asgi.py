@@ -3,6 +3,7 @@
 Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 """
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -11,17 +12,14 @@ from urllib.parse import unquote_to_bytes
 from kobako.http.pipeline import answer
 from kobako.http.site import Site
 from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, RequestTooLarge, UrlTooLong
-from kobako.protocol.messages import Request, Response
+from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Request, Response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-
-# In bytes, but for the number of headers. What servers in front refuse anyway lies below; pages of ids fit.
-MAX_QUERY: Final = 65_536
-MAX_HEADERS: Final = 200
-MAX_HEADER_SIZE: Final = 65_536
+_HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?", re.ASCII)
+"""What a Host header may be: one host, and a port; it goes into the URLs of answers (RFC 9110, 7.2)."""
 
 
 async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,6 +27,7 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     headers = _headers(scope)
     try:
         _require_measure(scope)
+        _require_host(headers)
         body = await _body(headers, receive, site.settings.max_body_size_bytes)
     except ApiError as error:
         request = _request(site, scope, headers, b"")
@@ -47,6 +46,13 @@ def _require_measure(scope: Scope) -> None:
     headers = scope["headers"]
     if len(headers) > MAX_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_SIZE:
         raise HeadersTooLarge(f"The headers are more than {MAX_HEADERS}, or larger than {MAX_HEADER_SIZE} bytes.")
+
+
+def _require_host(headers: dict[str, str]) -> None:
+    """Raise BadRequest for a Host that is none, or several (RFC 9112, section 3.2)."""
+    host = headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise BadRequest(f"The Host header is not a host and a port: {host[:100]}")
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -142,7 +142,8 @@ class Plan(msgspec.Struct, frozen=True):
 def _plan(site: Site, step: Step) -> Plan:
     """Return the parts of a batch, each with its route: before any lock is taken."""
     inputs.negotiate_body(step.request, (inputs.JSON,))
-    given = batch.read(step.request, site.routes.prefix, site.settings.batch_max_requests)
+    settings = site.settings
+    given = batch.read(step.request, site.routes.prefix, settings.batch_max_requests, settings.max_body_size_bytes)
     idempotency.require_none_of_their_own(step.request, given.requests)
     return Plan([_planned(site, each) for each in given.requests], given.is_atomic)
 

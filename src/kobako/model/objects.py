@@ -53,7 +53,9 @@ async def timestamp(tx: Transaction, target: Target) -> int:
     known = await tx.storage.timestamp(target.place)
     if known is not None:
         return known
-    # Not opened with its parent: the parent is unknown, or older than this kind of list.
+    # Not opened with its parent: the parent is unknown, or older than this kind of list. Access was decided before, and
+    # an ACL gives none to what is in an unknown parent: so only those learn of it whom settings let in everywhere, and
+    # who would learn it by creating something there (objects, 2.6 and 2.9). Of collections to write in, anybody does.
     parent = target.parent()
     if parent and await find(tx, parent) is None:
         raise UnknownParent(str(parent.id), parent.resource.name)

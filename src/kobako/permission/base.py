@@ -68,6 +68,8 @@ class Permission(Protocol):
         """Remove all that is known of these objects and of everything under them (`uri/...`).
 
         Their ACLs go; and what they were as principals (groups) goes from the users who had it and from every
-        ACL that names it, so that a group created anew under the same name gets no right of the former one.
+        ACL that names it, so that a group created anew under the same name gets no right of the former one. So go
+        those that were never created under what is forgotten: another owner may take the name of a bucket, and who
+        trusted the former owner to fill a group does not trust the next one (reliability, P13).
         """
         ...

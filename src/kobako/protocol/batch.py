@@ -12,11 +12,14 @@ from urllib.parse import unquote
 import msgspec
 
 from kobako.protocol import jsontext, payload
-from kobako.protocol.errors import MAX_PROBLEMS, ApiError, InvalidParameters, Problem, invalid
+from kobako.protocol.errors import MAX_PROBLEMS, ApiError, InvalidParameters, Problem, RequestTooLarge, invalid
 from kobako.protocol.jsontext import JsonObject
-from kobako.protocol.messages import Request, Response
+from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Request, Response
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+MAX_PATH: Final = MAX_QUERY
+"""Characters of a part's path, with its query."""
+
 _MEMBERS: Final = ("method", "path", "headers", "body")
 
 
@@ -27,11 +30,11 @@ class Batch(msgspec.Struct, frozen=True):
     is_atomic: bool
 
 
-def read(request: Request, prefix: str, limit: int | None) -> Batch:
+def read(request: Request, prefix: str, limit: int | None, max_size: int) -> Batch:
     """Return the requests in the body of a batch, completed with its defaults and headers.
 
-    `prefix` is that of the API's version; `limit` is the largest number of requests, None for any.
-    Raises InvalidParameters: then nothing of the batch is done.
+    `prefix` is that of the API's version; `limit` is the largest number of requests, None for any; `max_size` is that
+    of their bodies together, in bytes. Raises InvalidParameters or RequestTooLarge: then nothing of the batch is done.
     """
     problems: list[Problem] = []
     body = payload.parse(request.body, problems)
@@ -42,15 +45,14 @@ def read(request: Request, prefix: str, limit: int | None) -> Batch:
     if limit and len(body["requests"]) > limit:
         raise invalid("body", "requests", f"Number of requests is limited to {limit}")
     defaults = _without_nulls(body.get("defaults") or {})
-    parts = [_completed(_without_nulls(each), defaults) for each in body["requests"]]
     missing = [
         Problem("body", f"requests.{position}.path", "Required")
-        for position, each in enumerate(parts)
-        if "path" not in each
+        for position, each in enumerate(body["requests"])
+        if "path" not in {**defaults, **each}
     ]
     if missing:
-        raise InvalidParameters(missing)
-    requests = [_request(request, each, prefix) for each in parts]
+        raise InvalidParameters(missing[:MAX_PROBLEMS])
+    requests = list(_requests(request, body["requests"], defaults, prefix, max_size))
     if any(_is_batch(each.path, prefix) for each in requests):
         raise invalid("body", "requests", "Recursive call on /batch endpoint is forbidden.")
     return Batch(requests, body.get("atomic", False))
@@ -79,6 +81,19 @@ def _entry(request: Request, response: Response) -> str:
         f'{{"status":{response.status},"path":{jsontext.encode(path)},'
         f'"headers":{jsontext.encode(response.headers)},"body":{body}}}'
     )
+
+
+def _requests(
+    whole: Request, parts: Sequence[JsonObject], defaults: JsonObject, prefix: str, max_size: int
+) -> Iterator[Request]:
+    """Yield each part as a request. Raises RequestTooLarge at once where defaults multiply what was sent."""
+    size = 0
+    for each in parts:
+        made = _request(whole, _completed(_without_nulls(each), defaults), prefix)
+        size += len(made.body)
+        if size > max_size:
+            raise RequestTooLarge(f"The bodies of all requests are larger than the limit of {max_size} bytes.")
+        yield made
 
 
 def _completed(given: Any, defaults: Any) -> Any:
@@ -152,9 +167,14 @@ def _part_faults(name: str, part: Any) -> Iterator[Problem]:
         yield Problem("body", f"{name}.path", f"{payload.shown(path)} is not a string: {{'': ''}}")
     elif isinstance(path, str) and not path.startswith("/"):
         yield Problem("body", f"{name}.path", "String does not match expected pattern")
+    elif isinstance(path, str) and len(path) > MAX_PATH:
+        yield Problem("body", f"{name}.path", f"String is longer than the limit of {MAX_PATH}")
     if not isinstance(headers, dict):
         yield payload.not_a_mapping(f"{name}.headers", headers)
     elif not all(isinstance(value, str) for value in headers.values()):
         yield Problem("body", f"{name}.headers", f"{payload.shown(headers)} contains non string value")
+    elif len(headers) > MAX_HEADERS or sum(len(key) + len(value) for key, value in headers.items()) > MAX_HEADER_SIZE:
+        rule = f"more than {MAX_HEADERS} headers, or larger than {MAX_HEADER_SIZE} characters"
+        yield Problem("body", f"{name}.headers", rule)
     if "body" in part and not isinstance(part["body"], dict):
         yield payload.not_a_mapping(f"{name}.body", part["body"])

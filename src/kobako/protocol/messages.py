@@ -1,9 +1,16 @@
 """Request and Response: plain data, the same for a client on the network and for a part of a batch."""
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
+
+# What a request may bring, from the network or as a part of a batch: in characters, but for the number of headers.
+# What servers in front refuse anyway lies below; pages of ids fit.
+MAX_QUERY: Final = 65_536
+MAX_HEADERS: Final = 200
+MAX_HEADER_SIZE: Final = 65_536
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,9 @@ from kobako import NAME, JsonObject, Resource, invalid
 from kobako.resources import schemas
 from kobako.resources.buckets import BUCKET
 
+MAX_SECONDS: Final = 10**300 - 1
+"""Integers of more digits are refused in JSON: made of `1e300`, one could be stored, and not be read again."""
+
 
 def validated(data: JsonObject, path: str) -> JsonObject:
     """Return the data of a collection, its `cache_expires` as an integer. Raises InvalidParameters."""
@@ -24,6 +27,8 @@ def _seconds(value: Any, name: str) -> int:
         raise invalid("body", name, f'"{str(value)[:100]}" is not a number')
     if seconds < 0:
         raise invalid("body", name, f"{seconds} is less than minimum value 0")
+    if seconds > MAX_SECONDS:
+        raise invalid("body", name, f"{str(value)[:100]} is greater than maximum value 1e300")
     return seconds
 
 
