@@ -100,10 +100,13 @@ class ServerCacheContract:
         await cache.set("key", 1, 60)
         server.stop()
 
-        for operation in (cache.get("key"), cache.set("key", 1, 60), cache.delete("key"), cache.flush()):
-            with pytest.raises(BackendUnavailable):
-                await operation
-        assert not await cache.check()
+        operations = (
+            *(cache.get("key"), cache.set("key", 1, 60), cache.delete("key"), cache.ttl("key")),
+            *(cache.expire("key", 60), cache.flush(), cache.check()),
+        )
+        *failures, health = await asyncio.gather(*operations, return_exceptions=True)
+        assert [type(each) for each in failures] == [BackendUnavailable] * 6
+        assert health is False
 
         server.start()
         await eventually(cache.check)

@@ -30,7 +30,8 @@ PORT = 11211
 MOST_CONNECTIONS = 10
 """For each host."""
 
-LONGEST_WAIT_S = 2.0
+LONGEST_WAIT_S = 5.0
+"""Of a host that is gone, too: the driver goes on trying to connect for so long."""
 
 LONGEST_TTL_S = 30 * 24 * 3600
 """memcached takes more seconds than these for a date."""
