@@ -106,12 +106,16 @@ async def test_a_server_too_old_is_named() -> None:
     server.remove()
 
 
-async def test_a_url_that_is_none_is_refused_without_telling_the_password() -> None:
-    for url in ("redis://me:se/same@127.0.0.1/0", "http://me:se/same@127.0.0.1", "redis://[me:se/same"):
-        with pytest.raises(UnfitDatabase, match="no URL of Redis") as refusal:
-            RedisCache(url, "", Clock())
+@pytest.mark.parametrize(
+    "url",
+    ["redis://me:x7y/sesame@127.0.0.1/0", "http://me:sesame@127.0.0.1", "redis://me:sesame@[127.0.0.1", ""],
+)
+def test_a_url_that_is_none_is_refused_without_telling_the_password(url: str) -> None:
+    with pytest.raises(UnfitDatabase, match="no URL of Redis") as refusal:
+        RedisCache(url, "", Clock())
 
-        assert "se" not in str(refusal.value).replace("[[user]:password@]", "").split()
+    assert "x7y" not in str(refusal.value)
+    assert "sesame" not in str(refusal.value)
 
 
 async def test_a_wrong_password_is_unavailable_and_not_told(server: Valkey, caplog: pytest.LogCaptureFixture) -> None:

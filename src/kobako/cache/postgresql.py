@@ -10,7 +10,7 @@ Source: cache contract, objects 23; reliability C19.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MOST_CONNECTIONS = 10
 LONGEST_WAIT_S = 5.0
+LONGEST_FLUSH_S = 60.0
 
 SWEEP_EVERY_MS = 60_000
 MOST_SWEPT = 1000
@@ -118,7 +119,7 @@ class PostgreSQLCache:
 
     async def flush(self) -> None:
         """Remove every key under this prefix."""
-        await self._run(FLUSH, self._key(""))
+        await self._run(FLUSH, self._key(""), longest_s=LONGEST_FLUSH_S)
 
     async def check(self) -> bool:
         """Tell whether a value can be written and read back."""
@@ -142,22 +143,23 @@ class PostgreSQLCache:
             if len(await self._run(SWEEP, now)) == MOST_SWEPT:
                 self._sweep_at = now
 
-    async def _run(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+    async def _run(self, statement: str, *values: Any, longest_s: float = LONGEST_WAIT_S) -> list[asyncpg.Record]:
         """Run a statement, a transaction by itself. Raises BackendUnavailable."""
         try:
-            return await self._fetch(statement, *values)
+            return await self._fetch(statement, values, longest_s)
         except asyncpg.UndefinedTableError:
             await self._make_table()
-            return await self._fetch(statement, *values)
+            return await self._fetch(statement, values, longest_s)
 
-    async def _fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+    async def _fetch(self, statement: str, values: Sequence[Any], longest_s: float) -> list[asyncpg.Record]:
         rows = []
         for attempt in attempts():
             async with attempt, self._pool.connection() as connection:
-                rows = await connection.fetch(statement, *values)
+                rows = await connection.fetch(statement, *values, timeout=longest_s)
         return rows
 
     async def _make_table(self) -> None:
+        # IF NOT EXISTS does not see what another worker is making at the same moment.
         with suppress(*MADE_BY_ANOTHER):
             async with self._pool.connection() as connection:
                 await connection.execute(TABLE)
@@ -184,16 +186,11 @@ class Pool:
         try:
             pool = await self._open()
             async with pool.acquire(timeout=LONGEST_WAIT_S) as connection:
-                if not self._is_behind_pooler:
-                    yield connection
-                    return
-                # asyncpg prepares a statement and runs it in two steps, which have to reach the same session.
-                async with connection.transaction():
-                    yield connection
+                yield connection
         except asyncpg.TransactionRollbackError as error:
             raise TryAgain(f"PostgreSQL: {error}") from error
         except UNAVAILABLE as error:
-            raise BackendUnavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+            raise BackendUnavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -207,6 +204,7 @@ class Pool:
                 self._pool = await asyncpg.create_pool(
                     self._url, min_size=0, max_size=MOST_CONNECTIONS, connection_class=StatelessConnection,
                     timeout=LONGEST_WAIT_S, command_timeout=LONGEST_WAIT_S,
+                    # A prepared statement stays in a session, which behind a pooler is another's a moment later.
                     statement_cache_size=0 if self._is_behind_pooler else 100,
                 )  # fmt: skip
             return self._pool
