@@ -5,11 +5,16 @@ Adapters are imported here, when they are asked for: a driver is needed only whe
 Source: HTTP API, sections 16.6 and 16.15.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database
 from kobako.settings import Settings, SettingsError, shown
+
+EXTRAS = ("postgresql", "redis", "memcached")
+"""Backends with a driver of their own, each in an extra of its name."""
 
 SCHEMES = {"sqlite": "sqlite"}
 """The backend that the scheme of a URL stands for."""
@@ -34,17 +39,27 @@ def open_database(settings: Settings, clock: Clock) -> Database:
 def open_cache(settings: Settings, clock: Clock) -> Cache:
     """Return the cache of the settings; where none is named, what has to last longer than a request is in memory."""
     url, prefix = settings.cache_url, settings.cache_prefix
-    match settings.cache_backend:
-        case "memory" | "":
-            from kobako.cache.memory import MemoryCache
+    with _driver("cache_backend", settings.cache_backend):
+        match settings.cache_backend:
+            case "sqlite":
+                from kobako.cache.sqlite import SQLiteCache
 
-            return MemoryCache(prefix, settings.cache_max_size_bytes, clock)
-        case "sqlite":
-            from kobako.cache.sqlite import SQLiteCache
+                return SQLiteCache(sqlite_path("cache_url", url), prefix, clock)
+            case "postgresql":
+                from kobako.cache.postgresql import PostgreSQLCache
 
-            return SQLiteCache(sqlite_path("cache_url", url), prefix, clock)
-        case other:
-            raise SettingsError(f"Setting 'cache_backend' is '{other}': no such cache is offered.")
+                return PostgreSQLCache(url, prefix, clock)
+            case "redis":
+                from kobako.cache.redis import RedisCache
+
+                return RedisCache(url, prefix, clock)
+            case "memcached":
+                from kobako.cache.memcached import MemcachedCache
+
+                return MemcachedCache(settings.cache_hosts, prefix, clock)
+    from kobako.cache.memory import MemoryCache
+
+    return MemoryCache(prefix, settings.cache_max_size_bytes, clock)
 
 
 def of_url(name: str, url: str, clock: Clock) -> Database:
@@ -67,6 +82,18 @@ def _database(name: str, backend: str, url: str, clock: Clock) -> Database:
             return SQLiteDatabase(sqlite_path(name, url), clock)
         case other:
             raise SettingsError(f"{name} is for '{other}': no such database is offered.")
+
+
+@contextmanager
+def _driver(setting: str, backend: str) -> Iterator[None]:
+    """Say which extra brings a driver that is missing. Raises SettingsError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if backend not in EXTRAS:
+            raise
+        need = f"that needs a driver, which comes with `pip install 'kobako[{backend}]'`"
+        raise SettingsError(f"Setting '{setting}' is '{backend}': {need}.") from error
 
 
 def sqlite_path(name: str, url: str) -> Path:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from kobako.cache.values import encode
+
 KEPT_SHARE = 0.8
 """A cache that is full makes room at once for a fifth of its size, not for one entry at each write."""
 
@@ -37,8 +39,7 @@ class MemoryCache:
         return json.loads(entry.text) if entry else None
 
     async def set(self, key: str, value: Any, ttl_s: float) -> None:
-        # Not msgspec: it would make text of bytes, times and sets without a word.
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = encode(value)
         self._remove(key)
         full = self._prefix + key
         entry = Entry(text, self._clock() + ttl_s * 1000, _bytes(full) + _bytes(text))

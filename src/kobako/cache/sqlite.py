@@ -15,8 +15,9 @@ from typing import Any
 
 import apsw
 
+from kobako.cache.values import encode, round_trip
 from kobako.databases import sqlite_fitness
-from kobako.databases.base import BackendUnavailable, UnfitDatabase
+from kobako.databases.base import BackendUnavailable
 from kobako.databases.sqlite_migrations import use_wal
 from kobako.databases.sqlite_session import UNAVAILABLE, Rows, unavailable
 
@@ -54,8 +55,7 @@ class SQLiteCache:
 
     async def set(self, key: str, value: Any, ttl_s: float) -> None:
         """Set a value for so many seconds. Raises TypeError if it is not JSON."""
-        # Not msgspec: it would make text of bytes, times and sets without a word.
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = encode(value)
         await self._run(SET, self._prefix + key, text, self._clock() + ttl_s * 1000)
         await self._sweep()
 
@@ -82,12 +82,7 @@ class SQLiteCache:
 
     async def check(self) -> bool:
         """Tell whether a value can be written and read back."""
-        key = f"__check__{os.getpid()}"
-        try:
-            await self.set(key, key, 10)
-            return bool(await self.delete(key) == key)
-        except (BackendUnavailable, UnfitDatabase):
-            return False
+        return await round_trip(self)
 
     async def close(self) -> None:
         """Let go of the file."""
