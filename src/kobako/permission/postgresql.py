@@ -1,0 +1,116 @@
+"""ACLs and memberships in PostgreSQL: one row for each permission a principal has on an object, or membership.
+
+Rows of several objects are written in one order, so that units do not wait for each other in a circle.
+
+Source: permission contract, objects 22.
+"""
+
+from collections.abc import Collection, Set
+
+from kobako.databases.postgresql_session import Session
+from kobako.databases.shards import shard
+from kobako.permission.base import AUTHENTICATED, Acl
+
+GROUPS = "SELECT principal FROM members WHERE member = ANY($1::text[])"
+
+JOIN = """
+    INSERT INTO members (bucket, principal, member) SELECT $1, $2, u FROM unnest($3::text[]) AS u ORDER BY u
+    ON CONFLICT DO NOTHING"""
+
+LEAVE = "DELETE FROM members WHERE bucket = $1 AND principal = $2 AND member = ANY($3::text[])"
+
+GRANTED = """
+    SELECT DISTINCT uri, permission FROM unnest($1::text[], $2::text[]) AS u (bucket, uri)
+    JOIN aces USING (bucket, uri) WHERE principal = ANY($3::text[])"""
+
+HELD = "SELECT DISTINCT uri, permission FROM aces WHERE principal = ANY($1::text[])"
+
+# What is under a URI is between it with '/' and it with '0', the next character. `+ 2`: from 1, past the slash.
+# Buckets are each in their own shard, so that is not asked for.
+SHARED = """
+    SELECT DISTINCT substr(uri, length($2) + 2) AS id FROM aces
+    WHERE principal = ANY($1::text[]) AND uri > $2 || '/' AND uri < $2 || '0'
+        AND permission = ANY($3::text[]) AND strpos(substr(uri, length($2) + 2), '/') = 0"""
+
+ACL = "SELECT permission, principal FROM aces WHERE bucket = $1 AND uri = $2"
+
+REPLACE = """
+    WITH wanted AS (SELECT * FROM unnest($4::text[], $5::text[]) AS w (permission, principal)),
+    gone AS (
+        DELETE FROM aces WHERE bucket = $1 AND uri = $2 AND permission = ANY($3::text[])
+            AND (permission, principal) NOT IN (SELECT permission, principal FROM wanted))
+    INSERT INTO aces (bucket, uri, permission, principal)
+    SELECT $1, $2, permission, principal FROM wanted ORDER BY principal, permission ON CONFLICT DO NOTHING"""
+
+# OFFSET 0: an index leads to what is of each URI, whatever the planner thinks of their number.
+FORGET = """
+    WITH f AS (
+        SELECT bucket, uri, uri || '/' AS first, uri || '0' AS last
+        FROM unnest($1::text[], $2::text[]) AS f (bucket, uri)),
+    left_by_members AS (
+        DELETE FROM members AS m USING (
+            SELECT t.* FROM f, LATERAL (
+                SELECT * FROM members AS t WHERE t.bucket = f.bucket
+                    AND (principal = f.uri OR (principal > f.first AND principal < f.last)) OFFSET 0) AS t
+        ) AS g WHERE (m.bucket, m.principal, m.member) = (g.bucket, g.principal, g.member))
+    DELETE FROM aces AS a USING (
+        SELECT t.* FROM f, LATERAL (
+            SELECT * FROM aces AS t WHERE t.bucket = f.bucket
+                AND (t.uri = f.uri OR (t.uri > f.first AND t.uri < f.last)) OFFSET 0) AS t
+        UNION ALL
+        SELECT t.* FROM f, LATERAL (
+            SELECT * FROM aces AS t
+            WHERE principal = f.uri OR (principal > f.first AND principal < f.last) OFFSET 0) AS t
+    ) AS g WHERE (a.bucket, a.uri, a.principal, a.permission) = (g.bucket, g.uri, g.principal, g.permission)"""
+
+
+class PostgreSQLPermission:
+    """The permissions of one unit of work."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, session: Session) -> None:
+        self._run = session.run
+
+    async def groups(self, user: str) -> frozenset[str]:
+        """Return the principals of a user."""
+        return frozenset(principal for (principal,) in await self._run(GROUPS, [user, AUTHENTICATED]))
+
+    async def join(self, principal: str, users: Collection[str]) -> None:
+        """Give a principal to users."""
+        await self._run(JOIN, shard(principal), principal, list(users))
+
+    async def leave(self, principal: str, users: Collection[str]) -> None:
+        """Take a principal from users."""
+        await self._run(LEAVE, shard(principal), principal, list(users))
+
+    async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
+        rows = await self._run(GRANTED, [shard(uri) for uri in uris], list(uris), list(principals))
+        return {(uri, permission) for uri, permission in rows}
+
+    async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
+        """Return the ids of the objects directly below `parent` that are shared with a principal."""
+        rows = await self._run(SHARED, list(principals), parent, list(permissions))
+        return {id for (id,) in rows}
+
+    async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of all ACLs that name one of the principals."""
+        return {(uri, permission) for uri, permission in await self._run(HELD, list(principals))}
+
+    async def acl(self, uri: str) -> dict[str, list[str]]:
+        """Return the ACL of an object."""
+        acl: dict[str, list[str]] = {}
+        for permission, principal in await self._run(ACL, shard(uri), uri):
+            acl.setdefault(permission, []).append(principal)
+        return acl
+
+    async def replace(self, uri: str, acl: Acl) -> None:
+        """Set the permissions named to exactly these principals."""
+        wanted = [(permission, principal) for permission, principals in acl.items() for principal in principals]
+        names, given = [permission for permission, _ in wanted], [principal for _, principal in wanted]
+        await self._run(REPLACE, shard(uri), uri, list(acl), names, given)
+
+    async def forget(self, uris: Collection[str]) -> None:
+        """Remove all that is known of these objects and of everything under them."""
+        await self._run(FORGET, [shard(uri) for uri in uris], list(uris))
