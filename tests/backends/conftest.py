@@ -8,6 +8,7 @@ import pytest
 from tests.servers.postgresql import QUICK, PostgreSQL
 
 from kobako.databases.postgresql import PostgreSQLDatabase
+from kobako.testing.fixtures import START
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,7 @@ async def emptied(postgresql: PostgreSQL) -> str:
     connection = await asyncpg.connect(url)
     await connection.execute(
         "DELETE FROM objects; DELETE FROM lists; DELETE FROM aces; DELETE FROM members;"
-        "DELETE FROM metadata WHERE key = 'epoch'"
+        f"UPDATE metadata SET value = {START} WHERE key = 'epoch'"
     )
     await connection.close()
     return url

@@ -59,7 +59,7 @@ class PostgreSQLDatabase:
     ) -> None:
         self._address = Address(url, has_pooler=transaction_pooler)
         self._clock = clock
-        self._pool = Pool(self._connect_or_fail, size=pool_size, timeout_s=pool_timeout_s, recycle_s=pool_recycle_s)
+        self._pool = Pool(self._connect, size=pool_size, timeout_s=pool_timeout_s, recycle_s=pool_recycle_s)
         self._process: int | None = None
         self._is_fit = False
 
@@ -68,8 +68,7 @@ class PostgreSQLDatabase:
         if self._process == os.getpid():
             return
         try:
-            connection = await self._connect()
-            await connection.close()
+            self._pool.give_back(await self._pool.take())
         except BackendUnavailable as error:
             logger.warning("%s; it is tried again when it is needed", error)
         self._process = os.getpid()
@@ -137,12 +136,6 @@ class PostgreSQLDatabase:
             self._is_fit = True
         return connection
 
-    async def _connect_or_fail(self) -> Connection:
-        try:
-            return await self._connect()
-        except UnfitDatabase as error:
-            raise BackendUnavailable(str(error)) from error
-
 
 class PostgreSQLUnit:
     """A unit of work on one connection."""
@@ -162,7 +155,7 @@ class PostgreSQLUnit:
     async def _enter(self) -> None:
         """Begin the transaction. A connection that died while nobody used it is replaced, once."""
         for is_last in (False, True):
-            self._use(await self._pool.take())
+            self._use(await self._take())
             try:
                 await self.session.execute(self._begin)
                 return
@@ -173,6 +166,13 @@ class PostgreSQLUnit:
                     raise
                 # Whatever ended it has ended those that are as old.
                 self._pool.discard_idle()
+
+    async def _take(self) -> Connection:
+        try:
+            return await self._pool.take()
+        except UnfitDatabase as error:
+            # It could not be looked at when it was opened.
+            raise BackendUnavailable(str(error)) from error
 
     def _use(self, connection: Connection) -> None:
         self._connection = connection

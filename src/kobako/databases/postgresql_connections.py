@@ -4,7 +4,7 @@ Source: reliability, 4.4 step 2, O1, O4, O9; design, "One file to a cluster".
 """
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
@@ -27,8 +27,8 @@ LIMITS = {
 }
 """What a unit may wait for a lock, how long a statement may run, how long a transaction may do nothing."""
 
-# For short statements compiling costs more than it saves.
-SETTINGS = {**LIMITS, "application_name": "kobako", "jit": "off"}
+# For short statements compiling costs more than it saves. What a worker was doing that is gone ends soon.
+SETTINGS = {**LIMITS, "application_name": "kobako", "jit": "off", "client_connection_check_interval": "1s"}
 
 REFUSED = ("28", "3D", "42501")
 """The server answers, but not to us: login, name of the database, rights."""
@@ -38,14 +38,18 @@ class Address:
     """Where a database is, and how it is spoken to. `has_pooler`: something in between shares connections."""
 
     def __init__(self, url: str, *, has_pooler: bool = False) -> None:
-        scheme, host, path, query, _ = urlsplit(url)
-        if scheme.partition("+")[0] not in ("postgres", "postgresql"):
-            raise UnfitDatabase(f"a PostgreSQL database is named postgresql://user@host/database, not {scheme}://")
-        options = parse_qsl(query, keep_blank_values=True)
-        self.has_pooler = has_pooler or ("pooler", "transaction") in options
+        parts = urlsplit(url)
+        if parts.scheme.partition("+")[0] not in ("postgres", "postgresql"):
+            raise UnfitDatabase(f"a PostgreSQL database is named postgresql://user@host/database, not {parts.scheme}:")
+        options = parse_qsl(parts.query, keep_blank_values=True)
+        poolers = {value for name, value in options if name == "pooler"}
+        if not poolers <= {"transaction", "session"}:
+            raise UnfitDatabase(f"pooler={poolers.pop()}: a pooler is of the kind transaction or session")
+        self.has_pooler = has_pooler or "transaction" in poolers
         kept = urlencode([(name, value) for name, value in options if name != "pooler"])
-        self._url = urlunsplit(("postgresql", host, path, kept, ""))
-        self.name = f"PostgreSQL at {host.rpartition('@')[2]}{path}"
+        self._url = f"postgresql://{parts.netloc}{parts.path}?{kept}"
+        # What stands before the host, or where it should, may be the password.
+        self.name = f"PostgreSQL at {parts.hostname or 'localhost'}{parts.path}"
 
     async def connect(self, settings: dict[str, str] | None = None) -> Connection:
         """Return a new connection. Raises BackendUnavailable, UnfitDatabase where the server refuses us for good."""
@@ -63,6 +67,9 @@ class Address:
             )
         except asyncpg.ClientConfigurationError as error:
             raise UnfitDatabase(f"{self.name}: {error}") from error
+        except ValueError:
+            # The error may quote the password, if that stands where a port should.
+            raise UnfitDatabase(f"{self.name}: its URL has no form that is known") from None
         except Exception as error:
             raise self._told(error) from error
 

@@ -6,6 +6,7 @@ nothing to reset. When none can be made, all who wait are told so at once, and n
 Source: reliability, O1 to O3.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -17,11 +18,17 @@ from kobako.databases.postgresql_session import Connection
 PAUSE_S = 0.2
 """How long a failure to connect is told to others who want to, before one tries again."""
 
+GOODBYE_S = 1.0
+"""How long the server has to hear that a connection ends."""
+
 logger = logging.getLogger(__name__)
 
 
 class Pool:
-    """At most `size` connections. `connect` raises BackendUnavailable; `recycle_s` is their longest life, -1: any."""
+    """At most `size` connections. `connect` may raise, and so does `take` then.
+
+    `timeout_s`: how long is waited for one; `recycle_s`: how long one is used, -1 for ever.
+    """
 
     def __init__(
         self, connect: Callable[[], Awaitable[Connection]], *, size: int, timeout_s: float, recycle_s: float
@@ -33,6 +40,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._taken = 0
         self._born: dict[Connection, float] = {}
+        self._ending: set[asyncio.Future[None]] = set()
         self._line: Line[Connection | None] = Line("a connection to PostgreSQL", self._pass_on)
         self._failed: tuple[float, BackendUnavailable] | None = None
 
@@ -52,9 +60,10 @@ class Pool:
         self._pass_on(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Give back the place of a connection that can not be used again, and end that."""
-        self._end(connection)
-        self._pass_on(None)
+        """End a connection that can not be used again, and give back its place."""
+        ending = asyncio.ensure_future(self._end_gently(connection))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     def discard_idle(self) -> None:
         """End the connections that nobody uses: one was found dead."""
@@ -69,9 +78,11 @@ class Pool:
                     self._idle.append(connection)
         except BackendUnavailable:
             logger.warning("a unit of work did not end")
+        if self._ending:
+            await asyncio.wait(self._ending)
         self._size = self._taken = 0
         for connection in self._idle:
-            await _close(connection, self._timeout_s)
+            await _close(connection)
         self._idle.clear()
         self._born.clear()
 
@@ -110,13 +121,22 @@ class Pool:
         if connection:
             self._idle.append(connection)
 
+    async def _end_gently(self, connection: Connection) -> None:
+        """End a connection: the server hears of it even while it runs a statement, and lets go of locks."""
+        try:
+            await _close(connection)
+        finally:
+            self._born.pop(connection, None)
+            self._pass_on(None)
+
     def _end(self, connection: Connection) -> None:
         self._born.pop(connection, None)
         connection.terminate()
 
 
-async def _close(connection: Connection, timeout_s: float) -> None:
+async def _close(connection: Connection) -> None:
     try:
-        await connection.close(timeout=timeout_s)
-    except (OSError, BackendUnavailable):
+        # A statement that runs is cancelled first.
+        await asyncio.wait_for(connection.close(), GOODBYE_S)
+    except Exception:
         connection.terminate()

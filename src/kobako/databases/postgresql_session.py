@@ -79,17 +79,12 @@ class Session:
             raise
 
     async def stream(self, sql: str, *values: Any) -> AsyncIterator[Rows]:
-        """Yield the rows of a statement in chunks, for what may be too much at once."""
-        self._check_not_over()
-        try:
-            cursor = await self._connection.cursor(sql, *values)
-            while rows := await cursor.fetch(CHUNK):
-                yield rows
-        except BaseException as error:
-            self._note(error)
-            if told := failure(error):
-                raise told from error
-            raise
+        """Yield the rows of a statement in chunks, for what may be too much at once; to its end, or to the unit's."""
+        # Not a cursor of the driver: that prepares a statement, which a pooler may lose.
+        await self.run(f"DECLARE found NO SCROLL CURSOR FOR {sql}", *values)
+        while rows := await self.run(f"FETCH {CHUNK} FROM found"):
+            yield rows
+        await self.execute("CLOSE found")
 
     def end(self) -> None:
         """Refuse statements from now on: outside its unit they would be in somebody else's, or in none."""
