@@ -135,8 +135,12 @@ class JsonColumn:
 
     @cached_property
     def _value(self) -> str:
+        names = self._field.split(".")
+        # Nothing is so deep, and PostgreSQL minds the depth of an expression.
+        if len(names) > jsontext.MAX_DEPTH:
+            return "NULL::jsonb"
         # Not `#>`, which goes into arrays.
-        return f"(o.fields{''.join(f' -> {self.add(each)}::text' for each in self._field.split('.'))})"
+        return f"(o.fields{''.join(f' -> {self.add(each)}::text' for each in names)})"
 
 
 class TableColumn:
