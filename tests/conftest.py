@@ -1,10 +1,13 @@
 """What all tests share: clients of an app on the memory backend, or on any other that a test names."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.servers.postgresql import QUICK, PostgreSQL
 
 from kobako.app import App
+from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
 from kobako.testing.client import Client
@@ -31,6 +34,19 @@ async def client(settings: Settings) -> AsyncIterator[Client]:
     """A client with a user, of an empty server."""
     async with Client(App(settings, RESOURCES)) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A server for each process of pytest, with a migrated database, `kobako`."""
+    server = PostgreSQL(*QUICK)
+    try:
+        server.start()
+        server.sql("CREATE DATABASE kobako")
+        asyncio.run(PostgreSQLDatabase(server.url("kobako"), lambda: 1).migrate())
+        yield server
+    finally:
+        server.remove()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database
-from kobako.settings import Settings, SettingsError, shown
+from kobako.databases.connections import Connections
+from kobako.settings import POOL, Settings, SettingsError, shown
 
 EXTRAS = ("postgresql", "redis", "memcached")
 """Backends with a driver of their own, each in an extra of its name."""
 
-SCHEMES = {"sqlite": "sqlite"}
+SCHEMES = {"sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql"}
 """The backend that the scheme of a URL stands for."""
 
 
@@ -25,15 +26,15 @@ def open_database(settings: Settings, clock: Clock) -> Database:
 
     Raises SettingsError for one that is not offered.
     """
-    objects = ("storage_url", settings.storage_backend, settings.storage_url)
-    permissions = ("permission_url", settings.permission_backend, settings.permission_url)
+    objects = ("storage", settings.storage_backend, settings.storage_url)
+    permissions = ("permission", settings.permission_backend, settings.permission_url)
     if objects[1:] == permissions[1:]:
-        return _database(*objects, clock)
+        return _of_part(*objects, settings, clock)
     if not settings.storage_backend:
-        return _database(*permissions, clock)
+        return _of_part(*permissions, settings, clock)
     from kobako.databases.split import SplitDatabase
 
-    return SplitDatabase(_database(*objects, clock), _database(*permissions, clock))
+    return SplitDatabase(_of_part(*objects, settings, clock), _of_part(*permissions, settings, clock))
 
 
 def open_cache(settings: Settings, clock: Clock) -> Cache:
@@ -64,24 +65,37 @@ def open_cache(settings: Settings, clock: Clock) -> Cache:
 
 def of_url(name: str, url: str, clock: Clock) -> Database:
     """Return the database that a URL names by its scheme. Raises SettingsError; `name` is what gave the URL."""
-    backend = SCHEMES.get(url.partition("://")[0])
+    backend = SCHEMES.get(url.partition("://")[0].partition("+")[0])
     if backend is None:
         raise SettingsError(f"{name} is '{shown(url)}': it has to begin with one of {', '.join(SCHEMES)} and ://.")
-    return _database(name, backend, url, clock)
+    with _driver(name, backend):
+        return _database(name, backend, url, clock, Connections())
 
 
-def _database(name: str, backend: str, url: str, clock: Clock) -> Database:
+def _of_part(part: str, backend: str, url: str, settings: Settings, clock: Clock) -> Database:
+    """Return the database of the storage or the permissions, with the connections that are set for it."""
+    with _driver(f"{part}_backend", backend):
+        return _database(f"{part}_url", backend, url, clock, _connections(part, settings))
+
+
+def _connections(part: str, settings: Settings) -> Connections:
+    kept, overflow, wait_s, backlog, use_s = (getattr(settings, f"{part}_{name}") for name in POOL)
+    return Connections(kept=kept, overflow=overflow, wait_s=wait_s, backlog=backlog, use_s=use_s)
+
+
+def _database(name: str, backend: str, url: str, clock: Clock, connections: Connections) -> Database:
     match backend:
-        case "memory" | "":
-            from kobako.databases.memory import MemoryDatabase
-
-            return MemoryDatabase(clock)
         case "sqlite":
             from kobako.databases.sqlite import SQLiteDatabase
 
             return SQLiteDatabase(sqlite_path(name, url), clock)
-        case other:
-            raise SettingsError(f"{name} is for '{other}': no such database is offered.")
+        case "postgresql":
+            from kobako.databases.postgresql import PostgreSQLDatabase
+
+            return PostgreSQLDatabase(url, clock, connections)
+    from kobako.databases.memory import MemoryDatabase
+
+    return MemoryDatabase(clock)
 
 
 @contextmanager

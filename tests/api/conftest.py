@@ -1,13 +1,16 @@
-"""The tests of the API run on both embedded backends: an app that asks for memory gets a file of its own on SQLite."""
+"""The tests of the API run on every backend: an app that asks for memory gets a file of its own on SQLite, ..."""
 
 import asyncio
 import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.servers.postgresql import PostgreSQL, empty
 
 from kobako.databases.base import Clock
+from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.settings import Settings
 
@@ -20,7 +23,35 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True, params=["memory", "sqlite"])
+class EmptyDatabase(PostgreSQLDatabase):
+    """A database that has served other tests: it is emptied where it would be made."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        super().__init__(url, clock)
+        self.url = url
+
+    async def migrate(self) -> list[str]:
+        await empty(self.url, epoch=1)
+        return []
+
+
+@pytest.fixture
+def databases(request: pytest.FixtureRequest) -> Callable[[Clock], EmptyDatabase]:
+    """Return a function that gives each app of a test a database on PostgreSQL; the next test gets the same ones."""
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    numbers = itertools.count()
+
+    def next_one(clock: Clock) -> EmptyDatabase:
+        name = f"app{next(numbers)}"
+        if name not in server.databases:
+            server.sql(f"CREATE DATABASE {name} TEMPLATE kobako")
+            server.databases.add(name)
+        return EmptyDatabase(server.url(name), clock)
+
+    return next_one
+
+
+@pytest.fixture(autouse=True, params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def backend(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The backend of every app of a test."""
     numbers = itertools.count()
@@ -32,6 +63,9 @@ def backend(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path, monk
 
     if request.param == "sqlite":
         monkeypatch.setattr("kobako.app.open_database", on_sqlite)
+    if request.param == "postgresql":
+        databases = request.getfixturevalue("databases")
+        monkeypatch.setattr("kobako.app.open_database", lambda settings, clock: databases(clock))
     name: str = request.param
     return name
 
@@ -57,12 +91,19 @@ ABOUT_HTTP = {
         "utilities",
     )
 }
-"""Topics in which backends play no part: the quick checks take them on memory only."""
+"""Topics in which backends play no part: the quick checks take them on memory only, and nothing on PostgreSQL."""
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if _backend(item) == "postgresql" and item.path.stem in ABOUT_HTTP]
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        if item.path.stem in ABOUT_HTTP and callspec and callspec.params.get("backend") == "sqlite":
+        if _backend(item) == "sqlite" and item.path.stem in ABOUT_HTTP:
             item.add_marker(pytest.mark.slow)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _backend(item: pytest.Item) -> object:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("backend") if callspec else None

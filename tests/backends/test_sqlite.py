@@ -20,7 +20,7 @@ from kobako.protocol import jsontext
 from kobako.protocol.filters import MEANINGS
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.storage import sql
-from kobako.storage.sqlite import DIALECT
+from kobako.storage.sqlite_columns import DIALECT
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
 from kobako.testing.fixtures import RECORDS, get, put, read
 

@@ -70,6 +70,8 @@ def test_no_two_values_of_that_order_are_equal():
         pytest.param(-(2**63), -(2.0**63), id="the least integer of 64 bits"),
         pytest.param(2**63, 2.0**63, id="the first integer beyond 64 bits"),
         pytest.param(2**64, 2**64 + 1, id="integers beyond 64 bits are their nearest double"),
+        pytest.param(-(2**63) - 1, -(2**63), id="an integer beyond 64 bits, its nearest double within"),
+        pytest.param([-(2**63) - 1], [-(2**63)], id="the same inside of an array"),
         pytest.param([1, [2.0]], [1.0, [2]], id="numbers inside of arrays"),
         pytest.param({"a": 1, "b": 2}, {"b": 2, "a": 1}, id="keys in another order"),
         pytest.param({"a": {"x": 1, "y": 2}}, {"a": {"y": 2.0, "x": 1.0}}, id="objects inside of objects"),
@@ -119,6 +121,7 @@ def test_two_values_are_equal_when_neither_comes_before_the_other(a, b):
     [
         pytest.param([1.0, 1.5, 1e3, -0.0], "[1,1.5,1000,0]", id="numbers"),
         pytest.param([2**63, 2.0**63], "[9.223372036854776e18,9.223372036854776e18]", id="large numbers"),
+        pytest.param([-(2**63) - 1, -(2**63)], "[-9223372036854775808,-9223372036854775808]", id="the least integer"),
         pytest.param({"b": [], "a": {"d": 1, "c": None}}, '{"a":{"c":null,"d":1},"b":[]}', id="sorted keys"),
         pytest.param(["é/", True, None], '["é/",true,null]', id="compact, not escaped"),
     ],

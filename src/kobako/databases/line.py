@@ -21,6 +21,9 @@ class Line(Generic[T]):
         self._give_back = give_back
         self._waiting: deque[asyncio.Future[T]] = deque()
 
+    def __len__(self) -> int:
+        return sum(not each.done() for each in self._waiting)
+
     async def wait(self, timeout_s: float) -> T:
         """Return what is served when it is our turn. Raises BackendUnavailable after `timeout_s`."""
         loop = asyncio.get_running_loop()

@@ -25,7 +25,8 @@ from kobako.databases.sqlite_writer import Writer
 from kobako.databases.turnstile import Turnstile
 from kobako.permission.sqlite import SQLitePermission
 from kobako.storage.base import Place
-from kobako.storage.sqlite import FUNCTIONS, SQLiteStorage
+from kobako.storage.sqlite import SQLiteStorage
+from kobako.storage.sqlite_columns import FUNCTIONS
 
 PRAGMAS = (
     "PRAGMA synchronous = FULL",

@@ -103,7 +103,9 @@ def _key_of(field: str) -> Callable[[JsonObject], SortKey]:
 def _number(value: int | float) -> int | float:
     """Return the one number that stands for all of its spellings: an integer as long as 64 bits hold it."""
     if isinstance(value, int):
-        return value if value in _exact else float(value)
+        if value in _exact:
+            return value
+        value = float(value)
     return int(value) if value.is_integer() and int(value) in _exact else value
 
 

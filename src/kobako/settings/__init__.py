@@ -3,13 +3,14 @@
 `read_settings` is the way in, `Settings` what comes out; `fields.py` is the table of all of them.
 """
 
-from kobako.settings.fields import EventListener, Policy, Settings
+from kobako.settings.fields import POOL, EventListener, Policy, Settings
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
 from kobako.settings.reading import read_settings, shown
 from kobako.settings.steps import Feature
 
 __all__ = [
     "DEFAULT_PORT",
+    "POOL",
     "EventListener",
     "Feature",
     "Policy",

@@ -3,7 +3,7 @@
 Source: storage contract, objects 21; reliability 4.5.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -11,11 +11,10 @@ import apsw
 from kobako.databases.base import Clock
 from kobako.databases.sqlite_session import Rows, Session
 from kobako.protocol import jsontext, versions
-from kobako.protocol.filters import like, text_form
-from kobako.protocol.ordering import canonical
 from kobako.protocol.selection import EVERYTHING, Operator, Selection
 from kobako.storage import sql
 from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.sqlite_columns import DIALECT
 
 MANY = 500
 """From so many rows on a statement leaves the event loop: a change of threads costs as much as these."""
@@ -24,52 +23,6 @@ LONGEST_PAGE = 1000
 
 FEW_FILTERS = 10
 """With more of them a statement may take long on few rows, too: a query string has room for a thousand."""
-
-TYPES = ("'null'", "'text'", "'integer', 'real'", "'false', 'true'", "'array'", "'object'")
-"""What SQLite calls the types, by rank."""
-
-
-def _is_like(json: str | None, pattern: str) -> bool:
-    text = None if json is None else text_form(jsontext.decode(json))
-    return text is not None and like(text, pattern)
-
-
-def _canonical(json: str | None) -> str | None:
-    return None if json is None else canonical(jsontext.decode(json))
-
-
-FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
-    "kobako_like": (_is_like, 2),
-    "kobako_canonical": (_canonical, 1),
-}
-"""What SQLite can not say itself, with the number of arguments."""
-
-
-def _path(field: str) -> str:
-    return "$" + "".join(f".{jsontext.encode(each)}" for each in field.split("."))
-
-
-DIALECT = sql.Dialect(
-    parameter="?{n}",
-    path=_path,
-    rank="CASE json_type(o.data, {path})"
-    + "".join(f" WHEN {name} THEN {rank}" for rank, names in enumerate(TYPES) for name in names.split(", "))
-    + " ELSE 6 END",
-    has_rank=(
-        *(f"ifnull(json_type(o.data, {{path}}), '') IN ({names})" for names in TYPES),
-        "(json_type(o.data, {path}) IS NULL)",
-    ),
-    scalar="json_extract(o.data, {path})",
-    compound="kobako_canonical(o.data -> {path})",
-    json="(o.data -> {path})",
-    json_of="json_quote({column})",
-    like="kobako_like({json}, {value})",
-    values="SELECT value FROM json_each({value})",
-    elements="json_each(o.data, {path}) AS e",
-    element_has_rank=tuple(f"e.type IN ({names})" for names in TYPES),
-    element_scalar="e.atom",
-    element_compound="kobako_canonical(e.value)",
-)
 
 LIST = "SELECT id FROM lists WHERE parent = ?1 AND resource = ?2"
 

@@ -1,0 +1,138 @@
+"""The rows of lists that a unit of work has locked: one after the other, in one order for all units, to the commit.
+
+Between the lock and the commit a row is the unit's own, so what it says is kept here and not read again. A list that
+was never written has no row: a closed one is made, so that of two who want to be the first one waits. Units that take
+locks in one order do not wait for each other in a circle; where one learns too late of a list, PostgreSQL ends it,
+and it is tried again.
+
+Source: reliability, 4.4 step 3.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from kobako.databases.postgresql_session import Session
+from kobako.databases.shards import shard
+from kobako.storage.base import Place
+
+THIS = "bucket = $1 AND parent = $2 AND resource = $3"
+
+# What is under a URI is between it with '/' and it with '0', the next character.
+UNDER = "bucket = $1 AND (parent = $2 OR (parent > $2 || '/' AND parent < $2 || '0'))"
+
+STATE = f"SELECT last_modified, open FROM lists WHERE {THIS}"
+LOCK = f"{STATE} FOR UPDATE"
+
+MAKE = """
+    INSERT INTO lists (bucket, parent, resource, last_modified, open)
+    SELECT $1, $2, $3, value, false FROM metadata WHERE key = 'epoch'
+    ON CONFLICT (bucket, parent, resource) DO NOTHING RETURNING last_modified, open"""
+
+# The arithmetic of `versions.following`.
+OPEN = """
+    INSERT INTO lists (bucket, parent, resource, last_modified, open)
+    SELECT $1, $2, $3, greatest(value + 1, $4::bigint), true FROM metadata WHERE key = 'epoch'
+    ON CONFLICT (bucket, parent, resource) DO UPDATE SET open = true, last_modified =
+        CASE WHEN lists.open THEN lists.last_modified ELSE greatest(lists.last_modified + 1, $4::bigint) END
+    RETURNING last_modified, open"""
+
+NAMES_UNDER = f"SELECT parent, resource FROM lists WHERE {UNDER}"
+
+REMOVE = f"DELETE FROM lists WHERE {THIS} AND NOT open"
+
+
+class State(msgspec.Struct, frozen=True):
+    """What the row of a list says."""
+
+    last_modified: int
+    is_open: bool
+
+
+Known = tuple[dict[Place, State], set[Place]]
+
+
+class Lists:
+    """The lists of one unit of work: those it has locked, if it writes; any, if it reads."""
+
+    __slots__ = ("_made", "_session", "_states")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._states: dict[Place, State] = {}
+        self._made: set[Place] = set()
+
+    async def state(self, place: Place) -> State | None:
+        """Return the state of a list, None if it was never opened."""
+        if known := self._states.get(place):
+            return known
+        rows = await self._session.run(STATE, *_key(place))
+        return State(*rows[0]) if rows else None
+
+    async def lock(self, place: Place) -> State:
+        """Lock a list, and return its state."""
+        key = _key(place)
+        while place not in self._states:
+            if rows := await self._session.run(LOCK, *key):
+                self._states[place] = State(*rows[0])
+            elif rows := await self._session.run(MAKE, *key):
+                self._states[place] = State(*rows[0])
+                self._made.add(place)
+        return self._states[place]
+
+    async def lock_all(self, places: Iterable[Place], emptied: Collection[str]) -> None:
+        """Lock lists, and those under each URI of `emptied`, in the order for all."""
+        under = [each for uri in emptied for each in await self._under(uri)]
+        await self._lock_in_order({*places, *under})
+        for uri in emptied:
+            await self.lock_under(uri)
+
+    async def lock_under(self, uri: str) -> Sequence[Place]:
+        """Lock the lists under a URI; return all of them. None appears there once the list of the object is locked."""
+        places = await self._under(uri)
+        await self._lock_in_order(places)
+        return places
+
+    async def open(self, place: Place, now: int) -> int:
+        """Lock a list, open it if need be, and return its timestamp."""
+        known = self._states.get(place)
+        if not known or not known.is_open:
+            rows = await self._session.run(OPEN, *_key(place), now)
+            known = self._states[place] = State(*rows[0])
+        return known.last_modified
+
+    def set(self, place: Place, state: State) -> None:
+        """Note what the row of a locked list says from now on."""
+        self._states[place] = state
+        self._made.discard(place)
+
+    def known(self) -> Known:
+        """Return what is known, to go back to it when a part is undone: locks taken meanwhile are gone, too."""
+        return self._states.copy(), self._made.copy()
+
+    def forget_since(self, known: Known) -> None:
+        """Go back to what was known."""
+        self._states, self._made = known
+
+    async def remove_unused(self) -> None:
+        """Remove the rows that were made for lists that stay as if never opened: anybody may ask to write any list."""
+        for place in self._made:
+            if not self._states[place].is_open:
+                await self._session.run(REMOVE, *_key(place))
+
+    async def _under(self, uri: str) -> Sequence[Place]:
+        rows = await self._session.run(NAMES_UNDER, shard(uri), uri)
+        return [Place(resource, parent) for parent, resource in rows]
+
+    async def _lock_in_order(self, places: Iterable[Place]) -> None:
+        for place in sorted(places, key=_turn):
+            await self.lock(place)
+
+
+def _key(place: Place) -> tuple[str, str, str]:
+    return shard(place.parent), place.parent, place.resource
+
+
+def _turn(place: Place) -> tuple[int, str, str]:
+    """Return when a list is locked: what is deeper first, so records before collections before buckets."""
+    return -place.parent.count("/"), place.parent, place.resource

@@ -1,0 +1,101 @@
+"""Statements on a connection to PostgreSQL: errors in the words of the contract, and what is known of the connection.
+
+Source: reliability, 4.4 step 7.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from kobako.databases.base import BackendUnavailable, TryAgain
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Rows = list[asyncpg.Record]
+
+CHUNK = 500
+"""How many rows are fetched at a time where there may be very many."""
+
+IN_THE_WAY = {"40001", "40P01", "55P03"}
+"""Serialization failure, deadlock, lock not available in time: the same unit may succeed another time.
+
+So it may when a plan was made for another schema, before a migration.
+"""
+
+# What is no defect of ours: resources (53), the operator (57), a connection that is gone, a system error (58),
+# a transaction that is over or reads only (25), a refused login, configuration limits.
+UNAVAILABLE = ("08", "25", "28", "3D", "53", "55", "57", "58", "XX")
+
+LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The connection is gone, or has no answer; `OSError` includes timeouts."""
+
+
+HARMLESS = (asyncpg.PostgresError, asyncpg.DataError)
+
+
+def failure(error: BaseException) -> Exception | None:
+    """Return an error of the driver in the words of the contract; None for what has to go through as it is."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        if state in IN_THE_WAY or isinstance(error, asyncpg.InvalidCachedStatementError):
+            return TryAgain(f"PostgreSQL: {error}")
+        return BackendUnavailable(f"PostgreSQL: {error}") if state.startswith(UNAVAILABLE) else None
+    if isinstance(error, LOST) and not isinstance(error, asyncpg.DataError):
+        return BackendUnavailable(f"PostgreSQL: {error or type(error).__name__}")
+    return None
+
+
+class Session:
+    """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
+
+    __slots__ = ("_connection", "_is_over", "is_lost")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_over = False
+        self.is_lost = False
+        """Whether nobody knows what the server makes of the last statement: the connection can not be used again."""
+
+    async def run(self, sql: str, *values: Any) -> Rows:
+        """Run a statement and return its rows. Raises BackendUnavailable, TryAgain."""
+        self._check_not_over()
+        try:
+            return await self._connection.fetch(sql, *values)
+        except BaseException as error:
+            self._note(error)
+            if told := failure(error):
+                raise told from error
+            raise
+
+    async def execute(self, sql: str, timeout_s: float | None = None) -> str:
+        """Run statements without values; return the tag of the last. Raises BackendUnavailable, TryAgain."""
+        self._check_not_over()
+        try:
+            return await self._connection.execute(sql, timeout=timeout_s)
+        except BaseException as error:
+            self._note(error)
+            if told := failure(error):
+                raise told from error
+            raise
+
+    async def stream(self, sql: str, *values: Any) -> AsyncIterator[Rows]:
+        """Yield the rows of a statement in chunks, for what may be too much at once; to its end, or to the unit's."""
+        # Not a cursor of the driver: that prepares a statement, which a pooler may lose.
+        await self.run(f"DECLARE found NO SCROLL CURSOR FOR {sql}", *values)
+        while rows := await self.run(f"FETCH {CHUNK} FROM found"):
+            yield rows
+        await self.execute("CLOSE found")
+
+    def end(self) -> None:
+        """Refuse statements from now on: outside its unit they would be in somebody else's, or in none."""
+        self._is_over = True
+
+    def _check_not_over(self) -> None:
+        if self._is_over:
+            raise BackendUnavailable("the unit of work is over")
+
+    def _note(self, error: BaseException) -> None:
+        # After an error that the server told the connection is in a known state, after most others it is not.
+        is_fatal = isinstance(error, asyncpg.PostgresError) and error.severity_en in ("FATAL", "PANIC")
+        if is_fatal or not isinstance(error, HARMLESS) or self._connection.is_closed():
+            self.is_lost = True

@@ -1,0 +1,143 @@
+"""ACLs and memberships in PostgreSQL: one row for each permission a principal has on an object, or membership.
+
+Rows of several objects are written in one order, so that units do not wait for each other in a circle.
+
+Source: permission contract, objects 22.
+"""
+
+from collections.abc import Collection, Mapping, Set
+
+from kobako.databases.postgresql_session import Session
+from kobako.databases.shards import shard
+from kobako.permission.base import AUTHENTICATED, Acl
+
+GROUPS = "SELECT principal FROM members WHERE member = ANY($1::text[])"
+
+JOIN = """
+    INSERT INTO members (bucket, principal, member) SELECT $1, $2, u FROM unnest($3::text[]) AS u ORDER BY u
+    ON CONFLICT DO NOTHING"""
+
+LEAVE = "DELETE FROM members WHERE bucket = $1 AND principal = $2 AND member = ANY($3::text[])"
+
+GRANTED = """
+    SELECT DISTINCT uri, permission FROM unnest($1::text[], $2::text[]) AS u (bucket, uri)
+    JOIN aces USING (bucket, uri) WHERE principal = ANY($3::text[])"""
+
+HELD = "SELECT DISTINCT uri, permission FROM aces WHERE principal = ANY($1::text[])"
+
+# What is under a URI is between it with '/' and it with '0', the next character. `+ 2`: from 1, past the slash.
+# Buckets are each in their own shard, so that is not asked for.
+SHARED = """
+    SELECT DISTINCT substr(uri, length($2) + 2) AS id FROM aces
+    WHERE principal = ANY($1::text[]) AND uri > $2 || '/' AND uri < $2 || '0'
+        AND permission = ANY($3::text[]) AND strpos(substr(uri, length($2) + 2), '/') = 0"""
+
+ACL = "SELECT permission, principal FROM aces WHERE bucket = $1 AND uri = $2"
+
+REPLACE = """
+    WITH wanted AS (SELECT * FROM unnest($4::text[], $5::text[]) AS w (permission, principal)),
+    gone AS (
+        DELETE FROM aces WHERE bucket = $1 AND uri = $2 AND permission = ANY($3::text[])
+            AND (permission, principal) NOT IN (SELECT permission, principal FROM wanted))
+    INSERT INTO aces (bucket, uri, permission, principal)
+    SELECT $1, $2, permission, principal FROM wanted ORDER BY principal, permission ON CONFLICT DO NOTHING"""
+
+FORGET = """
+    WITH f AS (SELECT * FROM unnest($1::text[], $2::text[]) AS f (bucket, uri)),
+    left_by_members AS (DELETE FROM members AS m USING f WHERE m.bucket = f.bucket AND m.principal = f.uri),
+    taken AS (DELETE FROM aces AS a USING f WHERE a.principal = f.uri)
+    DELETE FROM aces AS a USING f WHERE a.bucket = f.bucket AND a.uri = f.uri"""
+
+# Under most objects there is nothing. With what comes first in an index, that takes no time, whatever the planner
+# thinks of the number of rows; what is between two values that it does not know, it takes for very many.
+HAVE_SOME_UNDER = """
+    SELECT f.bucket, f.uri FROM unnest($1::text[], $2::text[]) AS f (bucket, uri),
+        LATERAL (SELECT f.uri || '/' AS first, f.uri || '0' AS last) AS u
+    WHERE (SELECT t.uri FROM aces AS t WHERE t.bucket = f.bucket AND t.uri > first ORDER BY t.uri LIMIT 1) < last
+        OR (SELECT t.principal FROM aces AS t WHERE t.principal > first ORDER BY t.principal LIMIT 1) < last
+        OR (SELECT t.principal FROM members AS t WHERE t.bucket = f.bucket AND t.principal > first
+            ORDER BY t.principal LIMIT 1) < last"""
+
+FORGET_UNDER = """
+    WITH left_by_members AS (
+        DELETE FROM members WHERE bucket = $1 AND principal > $2 || '/' AND principal < $2 || '0'),
+    taken AS (DELETE FROM aces WHERE principal > $2 || '/' AND principal < $2 || '0')
+    DELETE FROM aces WHERE bucket = $1 AND uri > $2 || '/' AND uri < $2 || '0'"""
+
+
+ACLS = """
+    SELECT uri, permission, principal FROM aces WHERE uri IN (
+        SELECT DISTINCT uri FROM aces WHERE uri > $1 ORDER BY uri LIMIT $2) ORDER BY uri"""
+
+MEMBERS = """
+    SELECT principal, member FROM members WHERE principal IN (
+        SELECT DISTINCT principal FROM members WHERE principal > $1 ORDER BY principal LIMIT $2) ORDER BY principal"""
+
+
+class PostgreSQLPermission:
+    """The permissions of one unit of work."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, session: Session) -> None:
+        self._run = session.run
+
+    async def groups(self, user: str) -> frozenset[str]:
+        """Return the principals of a user."""
+        return frozenset(principal for (principal,) in await self._run(GROUPS, [user, AUTHENTICATED]))
+
+    async def join(self, principal: str, users: Collection[str]) -> None:
+        """Give a principal to users."""
+        await self._run(JOIN, shard(principal), principal, list(users))
+
+    async def leave(self, principal: str, users: Collection[str]) -> None:
+        """Take a principal from users."""
+        await self._run(LEAVE, shard(principal), principal, list(users))
+
+    async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
+        rows = await self._run(GRANTED, [shard(uri) for uri in uris], list(uris), list(principals))
+        return {(uri, permission) for uri, permission in rows}
+
+    async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
+        """Return the ids of the objects directly below `parent` that are shared with a principal."""
+        rows = await self._run(SHARED, list(principals), parent, list(permissions))
+        return {id for (id,) in rows}
+
+    async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the (uri, permission) of all ACLs that name one of the principals."""
+        return {(uri, permission) for uri, permission in await self._run(HELD, list(principals))}
+
+    async def acl(self, uri: str) -> dict[str, list[str]]:
+        """Return the ACL of an object."""
+        acl: dict[str, list[str]] = {}
+        for permission, principal in await self._run(ACL, shard(uri), uri):
+            acl.setdefault(permission, []).append(principal)
+        return acl
+
+    async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
+        """Return ACLs by URI."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for uri, permission, principal in await self._run(ACLS, after, limit):
+            found.setdefault(uri, {}).setdefault(permission, []).append(principal)
+        return found
+
+    async def members(self, after: str = "", limit: int = 1000) -> Mapping[str, Collection[str]]:
+        """Return the users of each principal."""
+        found: dict[str, list[str]] = {}
+        for principal, user in await self._run(MEMBERS, after, limit):
+            found.setdefault(principal, []).append(user)
+        return found
+
+    async def replace(self, uri: str, acl: Acl) -> None:
+        """Set the permissions named to exactly these principals."""
+        wanted = [(permission, principal) for permission, principals in acl.items() for principal in principals]
+        names, given = [permission for permission, _ in wanted], [principal for _, principal in wanted]
+        await self._run(REPLACE, shard(uri), uri, list(acl), names, given)
+
+    async def forget(self, uris: Collection[str]) -> None:
+        """Remove all that is known of these objects and of everything under them."""
+        which = [shard(uri) for uri in uris], list(uris)
+        await self._run(FORGET, *which)
+        for bucket, uri in await self._run(HAVE_SOME_UNDER, *which):
+            await self._run(FORGET_UNDER, bucket, uri)

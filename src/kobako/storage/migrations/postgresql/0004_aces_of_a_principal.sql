@@ -1,0 +1,1 @@
+CREATE INDEX aces_of_a_principal ON aces (principal, uri)

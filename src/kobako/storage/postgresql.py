@@ -1,0 +1,228 @@
+"""Objects in PostgreSQL. Everything happens in one unit of work, which has locked the lists that it writes.
+
+Source: storage contract, objects 21; reliability 4.4.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import msgspec
+
+from kobako.databases.base import Clock
+from kobako.databases.postgresql_lists import THIS, UNDER, Lists, State
+from kobako.databases.postgresql_session import Rows, Session
+from kobako.databases.shards import shard
+from kobako.protocol import filters, ordering, versions
+from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.selection import EVERYTHING, Selection
+from kobako.storage import sql
+from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.postgresql_columns import DIALECT, comparable, is_exact, is_ordered
+
+EPOCH = "SELECT value FROM metadata WHERE key = 'epoch'"
+
+GET = f"SELECT id, last_modified, data FROM objects WHERE {THIS} AND id = $4 AND NOT deleted"
+
+KNOWN = f"SELECT 1 FROM objects WHERE {THIS} AND id = $4"
+
+PUT = f"""
+    WITH list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS})
+    INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
+    VALUES ($1, $2, $3, $4, $5, false, $7::text, coalesce($8::text, $7)::jsonb)
+    ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
+        last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields"""
+
+LIVE = f"SELECT id FROM objects WHERE {THIS} AND id = ANY($4::text[]) AND NOT deleted"
+
+BURIED = f"deleted = true, data = '{TOMBSTONE}', fields = '{TOMBSTONE}'"
+
+BURY = f"""
+    WITH list AS (UPDATE lists SET last_modified = $4 WHERE {THIS})
+    UPDATE objects AS o SET last_modified = gone.version, {BURIED}
+    FROM unnest($5::text[], $6::bigint[]) AS gone (id, version) WHERE {THIS} AND o.id = gone.id"""
+
+# Of one list the versions follow each other, from where the list stands.
+BURY_UNDER = f"""
+    UPDATE objects AS o SET last_modified = gone.version, {BURIED} FROM (
+        SELECT bucket, parent, resource, id, greatest(l.last_modified, $3::bigint - 1) + row_number() OVER (
+            PARTITION BY parent, resource ORDER BY o.last_modified) AS version
+        FROM lists AS l JOIN objects AS o USING (bucket, parent, resource) WHERE {UNDER} AND NOT deleted
+    ) AS gone
+    WHERE (o.bucket, o.parent, o.resource, o.id) = (gone.bucket, gone.parent, gone.resource, gone.id)"""
+
+CLOSE_UNDER = f"""
+    UPDATE lists AS l SET open = false, last_modified = greatest(l.last_modified, (
+        SELECT max(o.last_modified) FROM objects AS o
+        WHERE (o.bucket, o.parent, o.resource) = (l.bucket, l.parent, l.resource)))
+    WHERE {UNDER} RETURNING resource, parent, last_modified"""
+
+REMOVE_UNDER = f"DELETE FROM objects WHERE {UNDER}"
+
+# Whoever polls from a timestamp given out so far has missed deletions, and can be told.
+PURGE_UNDER = f"""
+    UPDATE lists SET open = false, last_modified = greatest(last_modified + 1, $3::bigint),
+        purged_before = greatest(last_modified + 1, $3::bigint)
+    WHERE {UNDER} RETURNING resource, parent, last_modified"""
+
+
+STATES = """
+    SELECT parent, resource, last_modified, open, purged_before FROM lists
+    WHERE (parent, resource) > ($1, $2) ORDER BY parent, resource LIMIT $3"""
+
+SET_STATE = f"UPDATE lists SET last_modified = $4, open = $5, purged_before = $6 WHERE {THIS}"
+
+RESTORE = """
+    INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
+    SELECT $1, $2, $3, id, version, deleted, data, fields::jsonb
+    FROM unnest($4::text[], $5::bigint[], $6::boolean[], $7::text[], $8::text[])
+        AS o (id, version, deleted, data, fields)"""
+
+
+class PostgreSQLStorage:
+    """The storage of one unit of work."""
+
+    __slots__ = ("_clock", "_lists", "_run", "_session")
+
+    def __init__(self, session: Session, lists: Lists, clock: Clock) -> None:
+        self._session = session
+        self._run = session.run
+        self._lists = lists
+        self._clock = clock
+
+    async def epoch(self) -> int:
+        """When the database was created, or emptied."""
+        rows = await self._run(EPOCH)
+        return int(rows[0][0])
+
+    async def timestamp(self, place: Place) -> int | None:
+        """Return the timestamp of a list, None if it is not open."""
+        state = await self._lists.state(place)
+        return state.last_modified if state and state.is_open else None
+
+    async def open(self, place: Place) -> int:
+        """Open a list and return its timestamp."""
+        return await self._lists.open(place, self._clock())
+
+    async def get(self, place: Place, id: str) -> Stored | None:
+        """Return a live object."""
+        rows = await self._run(GET, *_key(place), id)
+        return Stored(*rows[0]) if rows else None
+
+    async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
+        """Return the objects selected, in their order."""
+        if is_exact(selection):
+            statement, values = sql.page(DIALECT, place.parent, place.resource, selection)
+            found = _objects(await self._run(statement, *values))
+            if is_ordered(selection, found):
+                return found
+        return await self._select(place, selection)
+
+    async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
+        """Return how many objects pass."""
+        if not is_exact(msgspec.structs.replace(selection, after=None)):
+            return sum([1 async for _ in self._passing(place, selection)])
+        statement, values = sql.count(DIALECT, place.parent, place.resource, selection)
+        rows = await self._run(statement, *values)
+        return int(rows[0][0])
+
+    async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
+        """Create an object or replace all of it. Raises DuplicateTimestamp."""
+        assigned = await self._assign(place, id, last_modified)
+        try:
+            await self._run(PUT, *_key(place), id, *assigned, text, comparable(text))
+        except asyncpg.UniqueViolationError as error:
+            taken = f"{assigned.of_object} is the timestamp of another object of {place.parent}"
+            raise DuplicateTimestamp(taken) from error
+        self._lists.set(place, State(assigned.of_list, True))
+        return Stored(id, assigned.of_object, text)
+
+    async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
+        """Delete objects and return their tombstones."""
+        state = await self._lists.lock(place)
+        live = {id for (id,) in await self._run(LIVE, *_key(place), ids)}
+        if not live:
+            return []
+        current, tombstones = state.last_modified, []
+        # Each once, in the order given.
+        for id in filter(live.__contains__, dict.fromkeys(ids)):
+            version, current = versions.assign(current, self._clock(), last_modified)
+            tombstones.append(Stored(id, version, TOMBSTONE, True))
+        gone = [each.id for each in tombstones], [each.last_modified for each in tombstones]
+        await self._run(BURY, *_key(place), current, *gone)
+        self._lists.set(place, State(current, state.is_open))
+        return tombstones
+
+    async def close_under(self, uri: str, *, tombstones: bool) -> None:
+        """Delete the objects of every list under an object, and close those lists."""
+        await self._lists.lock_under(uri)
+        under = (shard(uri), uri)
+        if tombstones:
+            await self._run(BURY_UNDER, *under, self._clock())
+            closed = await self._run(CLOSE_UNDER, *under)
+        else:
+            await self._run(REMOVE_UNDER, *under)
+            closed = await self._run(PURGE_UNDER, *under, self._clock())
+        for resource, parent, version in closed:
+            self._lists.set(Place(resource, parent), State(version, False))
+
+    async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
+        """Return lists that were ever opened, by parent and resource."""
+        last = (after.parent, after.resource) if after else ("", "")
+        return [
+            ListState(Place(resource, parent), timestamp, is_open, purged)
+            for parent, resource, timestamp, is_open, purged in await self._run(STATES, *last, limit)
+        ]
+
+    async def restore(self, state: ListState, objects: Sequence[Stored]) -> None:
+        """Take a list over from another database."""
+        key = _key(state.place)
+        await self._lists.open(state.place, state.timestamp)
+        await self._run(SET_STATE, *key, state.timestamp, state.is_open, state.purged_before)
+        self._lists.set(state.place, State(state.timestamp, state.is_open))
+        columns = ([each.id for each in objects], [each.last_modified for each in objects])
+        texts = ([each.text for each in objects], [comparable(each.text) or each.text for each in objects])
+        await self._run(RESTORE, *key, *columns, [each.deleted for each in objects], *texts)
+
+    async def set_epoch(self, epoch: int) -> None:
+        """Take over the epoch of another database."""
+        await self._run("UPDATE metadata SET value = $1 WHERE key = 'epoch'", epoch)
+
+    async def _assign(self, place: Place, id: str, wanted: int | None) -> versions.Assigned:
+        """Return the timestamps for a write of an object, and for its list, which it opens."""
+        state, now = await self._lists.lock(place), self._clock()
+        current = state.last_modified if state.is_open else versions.following(state.last_modified, now)
+        # Whether the id was used matters to the past only.
+        known = wanted is None or wanted >= current or bool(await self._run(KNOWN, *_key(place), id))
+        return versions.assign(current, now, wanted, known=known)
+
+    async def _select(self, place: Place, selection: Selection) -> Sequence[Stored]:
+        """Return the objects selected, where PostgreSQL alone can not tell which, or in which order."""
+        best: list[JsonObject] = []
+        objects: dict[str, Stored] = {}
+        async for stored, data in self._passing(place, selection):
+            if selection.after is None or ordering.is_after(data, selection.after, selection.sort):
+                best.append(data)
+                objects[stored.id] = stored
+            if selection.limit is not None and len(best) > 1000 + 2 * selection.limit:
+                best = ordering.in_order(best, selection.sort)[: selection.limit]
+                objects = {data["id"]: objects[data["id"]] for data in best}
+        return [objects[data["id"]] for data in ordering.in_order(best, selection.sort)[: selection.limit]]
+
+    async def _passing(self, place: Place, selection: Selection) -> AsyncIterator[tuple[Stored, JsonObject]]:
+        """Yield the objects that pass the filters, in no order; of them PostgreSQL has let through some more."""
+        tests = [filters.prepare(each) for each in selection.filters]
+        candidates = msgspec.structs.replace(selection, sort=(), after=None, limit=None)
+        statement, values = sql.page(DIALECT, place.parent, place.resource, candidates)
+        async for rows in self._session.stream(statement, *values):
+            for stored in _objects(rows):
+                data = stored.data()
+                if all(test(data) for test in tests):
+                    yield stored, data
+
+
+def _key(place: Place) -> tuple[str, str, str]:
+    return shard(place.parent), place.parent, place.resource
+
+
+def _objects(rows: Rows) -> list[Stored]:
+    return [Stored(*row) for row in rows]
