@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.servers.postgresql import PostgreSQL
+from tests.servers.postgresql import PostgreSQL, empty
 
 from kobako.databases import postgresql_migrations
 from kobako.databases.base import UnfitDatabase
@@ -21,7 +21,9 @@ from kobako.storage import sql
 from kobako.storage.base import Place
 from kobako.storage.postgresql_columns import DIALECT
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
+from kobako.testing.cascades import CascadeContract
 from kobako.testing.concurrency import give_time
+from kobako.testing.databases import UnitContract
 from kobako.testing.fixtures import OTHERS, RECORDS, Refused, get, open_list, put, read, refused
 from kobako.testing.selections import differences, fill, selections
 
@@ -76,6 +78,41 @@ class TestThroughAPooler(DatabaseContract):
             changed = await unit.session.run("SELECT name FROM pg_settings WHERE source = 'session' AND name = ANY($1)",
                                              [*LIMITS])  # fmt: skip
         assert len(changed) == len(LIMITS), "set for the transaction"
+
+
+@pytest.fixture(scope="session")
+def sharded(postgresql: PostgreSQL) -> str:
+    """The URL of a database whose tables are in parts, and where everything is serializable."""
+    postgresql.sql("CREATE DATABASE sharded TEMPLATE kobako")
+    for table in ("lists", "objects", "aces", "members"):
+        parts = [
+            f"CREATE TABLE {table}_{n} PARTITION OF {table} FOR VALUES WITH (MODULUS 4, REMAINDER {n})"
+            for n in range(4)
+        ]
+        whole = f"CREATE TABLE {table} (LIKE whole INCLUDING ALL) PARTITION BY HASH (bucket)"
+        postgresql.sql(
+            "; ".join([f"ALTER TABLE {table} RENAME TO whole", whole, *parts, "DROP TABLE whole"]), "sharded"
+        )
+    postgresql.sql("ALTER DATABASE sharded SET default_transaction_isolation = 'serializable'")
+    return postgresql.url("sharded")
+
+
+class TestSharded(UnitContract, CascadeContract, PermissionContract):
+    """What engines for clusters ask for: tables in parts, by bucket, and the strictest isolation."""
+
+    @pytest.fixture
+    async def database(self, clock: Clock, sharded: str) -> AsyncIterator[PostgreSQLDatabase]:
+        await empty(sharded)
+        database = PostgreSQLDatabase(sharded, clock)
+        await database.open()
+        yield database
+        await database.close()
+
+    async def test_every_table_is_in_parts(self, database: PostgreSQLDatabase) -> None:
+        async with database.begin() as unit:
+            rows = await unit.session.run("SELECT partrelid::regclass::text FROM pg_partitioned_table")
+
+        assert {name for (name,) in rows} == {"lists", "objects", "aces", "members"}
 
 
 class TestAddress:

@@ -86,7 +86,7 @@ class PostgreSQLDatabase:
 
     async def migrate(self) -> list[str]:
         """Create the schema or bring it up to date; return what was done."""
-        connection = await self._address.connect(MIGRATING)
+        connection = await self._address.connect(MIGRATING, answer_timeout_s=None)
         try:
             postgresql_connections.check_server(connection, self._address.name)
             return await postgresql_migrations.migrate(connection, self._clock, self._address.name)

@@ -20,6 +20,9 @@ LOCK_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 30
 IDLE_TIMEOUT_S = 10
 
+ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 5.0
+"""How long is waited for a server that should have given up by itself: it may be out of reach."""
+
 LIMITS = {
     "lock_timeout": f"{LOCK_TIMEOUT_S}s",
     "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
@@ -51,20 +54,15 @@ class Address:
         # What stands before the host, or where it should, may be the password.
         self.name = f"PostgreSQL at {parts.hostname or 'localhost'}{parts.path}"
 
-    async def connect(self, settings: dict[str, str] | None = None) -> Connection:
+    async def connect(
+        self, settings: dict[str, str] = SETTINGS, answer_timeout_s: float | None = ANSWER_TIMEOUT_S
+    ) -> Connection:
         """Return a new connection. Raises BackendUnavailable, UnfitDatabase where the server refuses us for good."""
-        known: dict[str, Any] = {"server_settings": SETTINGS if settings is None else settings}
-        if self.has_pooler:
-            # The next transaction may be on another connection: nothing may be left on one.
-            known = {"statement_cache_size": 0}
+        # With a pooler the next transaction may be on another connection: nothing may be left on one.
+        known: dict[str, Any] = {"statement_cache_size": 0} if self.has_pooler else {"server_settings": settings}
+        known |= {"max_cached_statement_lifetime": 0, "command_timeout": answer_timeout_s}
         try:
-            return await asyncpg.connect(
-                self._url,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=STATEMENT_TIMEOUT_S + IDLE_TIMEOUT_S,
-                max_cached_statement_lifetime=0,
-                **known,
-            )
+            return await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S, **known)
         except asyncpg.ClientConfigurationError as error:
             raise UnfitDatabase(f"{self.name}: {error}") from error
         except ValueError:

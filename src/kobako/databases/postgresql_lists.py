@@ -26,7 +26,7 @@ LOCK = f"{STATE} FOR UPDATE"
 
 MAKE = """
     INSERT INTO lists (bucket, parent, resource, last_modified, open)
-    SELECT $1, $2, $3, value, false FROM metadata WHERE key = 'epoch'
+    VALUES ($1, $2, $3, (SELECT value FROM metadata WHERE key = 'epoch'), false)
     ON CONFLICT (bucket, parent, resource) DO NOTHING RETURNING last_modified, open"""
 
 # The arithmetic of `versions.following`.

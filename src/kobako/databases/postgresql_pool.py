@@ -75,7 +75,7 @@ class Pool:
             logger.warning("a unit of work did not end")
         if self._ending:
             await asyncio.wait(self._ending)
-        self._size = self._taken = 0
+        self._taken = 0
         for connection in self._idle:
             await _close(connection)
         self._idle.clear()
