@@ -346,6 +346,30 @@ class TestPool:
         assert len(processes) == 3
         await database.close()
 
+    async def test_connections_beyond_those_kept_are_closed_after_use(self, emptied: str, clock: Clock) -> None:
+        database = PostgreSQLDatabase(emptied, clock, Connections(kept=1, overflow=2))
+        await database.open()
+        async with database.begin(), database.begin(), database.begin():
+            assert len(await states(emptied)) == 3
+
+        while len(await states(emptied)) > 1:
+            await asyncio.sleep(0.01)
+        await put(database, "r1")
+        await database.close()
+
+    async def test_o3_when_too_many_wait_no_more_do(self, emptied: str, clock: Clock) -> None:
+        """O3."""
+        database = PostgreSQLDatabase(emptied, clock, Connections(kept=1, backlog=1))
+        await database.open()
+        async with database.begin():
+            waiting = asyncio.create_task(get(database, "r1"))
+            await asyncio.sleep(0)
+            with pytest.raises(BackendUnavailable, match="1 others wait for a connection"):
+                await get(database, "r1")
+
+        assert await waiting is None
+        await database.close()
+
     async def test_closing_waits_for_units_and_ends_all_connections(self, emptied: str, clock: Clock) -> None:
         database = PostgreSQLDatabase(emptied, clock)
         await database.open()
