@@ -352,9 +352,12 @@ class TestPool:
         async with database.begin(), database.begin(), database.begin():
             assert len(await states(emptied)) == 3
 
-        while len(await states(emptied)) > 1:
+        # They end by themselves, soon.
+        for _ in range(500):
+            if len(await states(emptied)) == 1:
+                break
             await asyncio.sleep(0.01)
-        await put(database, "r1")
+        assert len(await states(emptied)) == 1
         await database.close()
 
     async def test_o3_when_too_many_wait_no_more_do(self, emptied: str, clock: Clock) -> None:

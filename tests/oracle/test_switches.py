@@ -22,7 +22,7 @@ Patch = pytest.MonkeyPatch
 
 def batches_are_not_checked(patch: Patch) -> None:
     in_batch: list[bool] = []
-    handle_all, have = pipeline._handle_all, access.Rights._have
+    handle_all, have = pipeline.handle_all, access.Rights._have
 
     async def in_a_batch(*arguments: Any) -> Any:
         in_batch.append(True)
@@ -31,7 +31,7 @@ def batches_are_not_checked(patch: Patch) -> None:
         finally:
             in_batch.clear()
 
-    patch.setattr(pipeline, "_handle_all", in_a_batch)
+    patch.setattr(pipeline, "handle_all", in_a_batch)
     patch.setattr(access.Rights, "_have", lambda self, right: bool(in_batch) or have(self, right))
 
 

@@ -1,32 +1,22 @@
-"""answer(): one HTTP request, one transaction; handle(): who calls, and the endpoint. A batch calls handle again.
+"""answer(): one HTTP request, one transaction, done again when it meets others in its way.
 
 Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 """
 
-from collections.abc import Collection, Sequence
-
-import msgspec
+from collections.abc import Collection
 
 from kobako.databases.base import attempts
-from kobako.http import cors, end_of_service, idempotency, inputs, log, measuring, routing
-from kobako.http.authentication import identify
+from kobako.http import batches, cors, end_of_service, idempotency, log, measuring, routing
+from kobako.http.batches import PartFailed, Plan, handle_all
+from kobako.http.handling import handle
 from kobako.http.log import Summary
-from kobako.http.responses import error_response, json_response
+from kobako.http.responses import error_response
 from kobako.http.routing import Redirect, Step
-from kobako.http.site import Call, Site
+from kobako.http.site import Site
 from kobako.model.transaction import Transaction
-from kobako.protocol import batch
-from kobako.protocol.errors import ApiError, Conflict, InvalidParameters, UnknownUrl
+from kobako.protocol.errors import ApiError, Conflict, InvalidParameters
 from kobako.protocol.messages import Request, Response
-from kobako.storage.base import DuplicateTimestamp, Place
-
-
-class PartFailed(Exception):
-    """A part of a batch was answered in a way that undoes all parts: its answer is that of the whole batch."""
-
-    def __init__(self, response: Response):
-        super().__init__(f"a part was answered with {response.status}")
-        self.response = response
+from kobako.storage.base import Place
 
 
 async def answer(site: Site, request: Request, refused: ApiError | None = None) -> Response:
@@ -58,16 +48,6 @@ async def answer(site: Site, request: Request, refused: ApiError | None = None) 
     return response
 
 
-async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | None = None) -> Response:
-    """Serve one request, whole or a part of a batch, in a transaction."""
-    if step.route.offline:
-        return await step.route.offline(site, step.request)
-    caller = await identify(site, step.request, tx)
-    if summary and caller.user:
-        summary.user = caller.user
-    return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))
-
-
 async def _transact(site: Site, step: Step, summary: Summary | None) -> Response:
     """Serve a request in a transaction of its own; answer once it is committed, and only then tell of it."""
     if step.route.resource is None and (refused := cors.problem(site, step.request)):
@@ -75,20 +55,20 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         raise InvalidParameters([refused])
     if step.route.offline:
         return await step.route.offline(site, step.request)
-    plan = _plan(site, step) if step.route.kind == "batch" else None
+    plan = batches.plan(site, step) if step.route.kind == "batch" else None
     is_write = step.request.method not in routing.SAFE and not site.settings.readonly
     if is_write and idempotency.HEADER in step.request.headers:
         return await _transact_once(site, step, plan, summary)
     lists, emptied = _writes(site, step, plan)
     for attempt in attempts():
         async with attempt, site.backends.begin(lists, emptied) as tx:
-            response = await (handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary))
+            response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
             await site.listeners.before_commit(tx)
     await site.listeners.after_commit(tx)
     return response
 
 
-async def _transact_once(site: Site, step: Step, plan: "Plan | None", summary: Summary | None) -> Response:
+async def _transact_once(site: Site, step: Step, plan: Plan | None, summary: Summary | None) -> Response:
     """Serve a request with an Idempotency-Key: only the first time, or else give its first answer again."""
     once = await idempotency.once(site, step.request)
     if summary:
@@ -103,12 +83,12 @@ async def _transact_once(site: Site, step: Step, plan: "Plan | None", summary: S
 
 
 async def _handle_once(
-    site: Site, step: Step, plan: "Plan | None", tx: Transaction, once: idempotency.Once, summary: Summary | None
+    site: Site, step: Step, plan: Plan | None, tx: Transaction, once: idempotency.Once, summary: Summary | None
 ) -> Response:
     """Serve a request and keep its answer, also where it is refused for what the client did wrong."""
     try:
         async with tx.part():
-            response = await (handle(site, step, tx, summary) if plan is None else _handle_all(site, plan, tx, summary))
+            response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
             await site.listeners.before_commit(tx)
     except (ApiError, PartFailed) as error:
         refusal = _final(site, step.request, error)
@@ -126,83 +106,6 @@ def _final(site: Site, request: Request, error: ApiError | PartFailed) -> Respon
         return None
     response = error.response if isinstance(error, PartFailed) else error_response(site, request, error)
     return None if response.status >= 500 or response.status == Conflict.status else response
-
-
-Planned = tuple[Request, Step | ApiError]
-"""A part of a batch: its route is known, or it is known to have none."""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """A batch whose parts have their routes; `is_atomic` if no part is to be kept without all others."""
-
-    parts: Sequence[Planned]
-    is_atomic: bool
-
-
-def _plan(site: Site, step: Step) -> Plan:
-    """Return the parts of a batch, each with its route: before any lock is taken."""
-    inputs.negotiate_body(step.request, (inputs.JSON,))
-    settings = site.settings
-    given = batch.read(step.request, site.routes.prefix, settings.batch_max_requests, settings.max_body_size_bytes)
-    idempotency.require_none_of_their_own(step.request, given.requests)
-    return Plan([_planned(site, each) for each in given.requests], given.is_atomic)
-
-
-def _planned(site: Site, request: Request) -> Planned:
-    try:
-        step = routing.find(site, request)
-        if isinstance(step, Redirect):
-            # Followed once, with the same method, headers and body.
-            request = msgspec.structs.replace(request, path=step.path)
-            step = routing.find(site, request)
-            if isinstance(step, Redirect):
-                raise UnknownUrl()
-        routing.require_method(step)
-        return request, step
-    except ApiError as error:
-        return request, error
-
-
-async def _identify_all(site: Site, plan: Plan, tx: Transaction) -> None:
-    """Read the groups of whoever a part comes from as they are before the first part (section 4.4)."""
-    callers = {request.headers.get("authorization"): request for request, _ in plan.parts}
-    # Of a single caller, the first part reads them.
-    if len(callers) > 1:
-        for request in callers.values():
-            await identify(site, request, tx)
-
-
-async def _handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary | None) -> Response:
-    """Serve the parts of a batch, one after the other: each sees what those before it did.
-
-    A part that fails leaves nothing behind, and the others go on; where it failed by the server, or by a conflict,
-    nothing of the whole batch is kept, and no part claims to be (section 12.4). Nor is it where a batch asks to be
-    atomic and a part fails in any way.
-    """
-    answers = []
-    if summary:
-        summary.parts = len(plan.parts)
-    await _identify_all(site, plan, tx)
-    for position, (request, step) in enumerate(plan.parts):
-        try:
-            if isinstance(step, ApiError):
-                raise step
-            async with tx.part():
-                response = await handle(site, step, tx, summary)
-            if response.status >= (400 if plan.is_atomic else 500):
-                raise PartFailed(response)
-        except (ApiError, DuplicateTimestamp) as error:
-            if plan.is_atomic:
-                told = Conflict() if isinstance(error, DuplicateTimestamp) else error
-                raise PartFailed(error_response(site, request, batch.located(told, position))) from error
-            if isinstance(error, DuplicateTimestamp) or error.status >= 500 or isinstance(error, Conflict):
-                raise
-            response = error_response(site, request, error)
-        finally:
-            if summary:
-                log.part(summary, request)
-        answers.append((request, response))
-    return json_response(batch.answer(answers))
 
 
 def _writes(site: Site, step: Step, plan: Plan | None) -> tuple[Collection[Place], Collection[str]]:
