@@ -63,3 +63,16 @@ class Permission(Protocol):
         ACL that names it, so that a group created anew under the same name gets no right of the former one.
         """
         ...
+
+
+def is_under(uri: str, ancestors: Set[str]) -> bool:
+    """Tell whether a URI is one of these, or begins with one of them and a slash.
+
+    >>> is_under("/buckets/b/groups/g", {"/buckets/b"}), is_under("/buckets/bb", {"/buckets/b"})
+    (True, False)
+    """
+    while uri:
+        if uri in ancestors:
+            return True
+        uri = uri.rpartition("/")[0]
+    return False

@@ -1,0 +1,309 @@
+"""Objects in Redis: a hash of texts for each list, and its versions in order, tombstones apart.
+
+A unit of work has what it changed in dicts, over what is stored; `commands` makes one of the other at its end. A list
+changes as a whole: its state has a count of changes, so whoever knows the state knows what is in the list.
+
+Source: storage contract, objects 21; reliability, 4.6.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from kobako.databases.base import BackendUnavailable, Clock
+from kobako.databases.redis_keys import Command, below, list_name, of, place_of
+from kobako.databases.redis_session import Session, chunks
+from kobako.protocol import versions
+from kobako.protocol.selection import EVERYTHING, Selection
+from kobako.storage import redis_range
+from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, Place, Stored
+from kobako.storage.redis_range import Range
+from kobako.storage.selecting import passing, select
+
+
+class State(msgspec.Struct, frozen=True):
+    """Where a list stands. A closed one keeps its timestamp, to go on above it when it is opened again.
+
+    Tombstones were removed up to `purged_before`: whoever polls from before that has missed deletions. `changes`
+    is how many units have changed the list.
+    """
+
+    timestamp: int
+    is_open: bool = True
+    purged_before: int = 0
+    changes: int = 0
+
+    def text(self) -> str:
+        """Return the state as it is stored."""
+        return f"{self.timestamp} {self.is_open:d} {self.purged_before} {self.changes}"
+
+
+class RedisStorage:
+    """The storage of one unit of work."""
+
+    __slots__ = ("_changed", "_clock", "_emptied", "_journal", "_keys", "_session", "_states")
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._journal = session.journal
+        self._keys = session.keys
+        self._clock = clock
+        self._states: dict[Place, State] = {}
+        self._changed: dict[Place, dict[str, Stored]] = {}
+        # Lists of which nothing stored counts any more.
+        self._emptied: dict[Place, bool] = {}
+
+    async def epoch(self) -> int:
+        """When the database was created, or emptied."""
+        epoch = await self._session.fact(("HGET", self._keys.meta, "epoch"))
+        if epoch is None:
+            raise BackendUnavailable("Redis has lost everything: the database begins anew")
+        return int(epoch)
+
+    async def timestamp(self, place: Place) -> int | None:
+        """Return the timestamp of a list, None if it is not open."""
+        state = await self._state(place)
+        return state.timestamp if state and state.is_open else None
+
+    async def open(self, place: Place) -> int:
+        """Open a list and return its timestamp."""
+        return (await self._opened(place)).timestamp
+
+    async def get(self, place: Place, id: str) -> Stored | None:
+        """Return a live object."""
+        found = (await self._find(place, [id])).get(id)
+        return None if found is None or found.deleted else found
+
+    async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
+        """Return the objects selected, in their order."""
+        found: list[Stored] = []
+        async for part in self._candidates(place, selection):
+            found += select(part, selection)
+        return select(found, selection)
+
+    async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
+        """Return how many objects pass."""
+        if not selection.filters and selection.ids is None and place not in self._changed:
+            return sum(await self._session.ask(*self._sizes(place, selection), given=[self._stored_state(place)]))
+        everywhere = msgspec.structs.replace(selection, after=None, limit=None)
+        total = 0
+        async for part in self._candidates(place, everywhere):
+            total += sum(1 for _ in passing(part, everywhere))
+        return total
+
+    async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
+        """Create an object or replace all of it. Raises DuplicateTimestamp."""
+        state = await self._opened(place)
+        known = last_modified is None or id in await self._find(place, [id], tombstones=True)
+        assigned = versions.assign(state.timestamp, self._clock(), last_modified, known=known)
+        if assigned.of_object <= state.timestamp and await self._is_taken(place, assigned.of_object):
+            raise DuplicateTimestamp(f"{assigned.of_object} is the timestamp of another object of {place}")
+        return self._write(place, state, Stored(id, assigned.of_object, text), assigned.of_list)
+
+    async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
+        """Delete objects and return their tombstones."""
+        found = await self._find(place, ids)
+        live = [id for id in dict.fromkeys(ids) if id in found and not found[id].deleted]
+        return await self._bury(place, live, last_modified)
+
+    async def close_under(self, uri: str, *, tombstones: bool) -> None:
+        """Delete the objects of every list under an object, and close those lists."""
+        for place in await self._places_under(uri):
+            if tombstones:
+                await self._bury(place, await self._live_ids(place))
+                self._journal.set(self._states, place, msgspec.structs.replace(await self._known(place), is_open=False))
+            else:
+                await self._empty(place)
+
+    def commands(self) -> Iterator[Command]:
+        """Return what makes the changes of the unit those of the database."""
+        for place, state in self._states.items():
+            yield from self._commands(place, state)
+
+    # What is known of a list.
+
+    def _stored_state(self, place: Place) -> Command:
+        return ("HGET", self._keys.lists, list_name(place))
+
+    async def _state(self, place: Place) -> State | None:
+        if place in self._states:
+            return self._states[place]
+        return _state_of(await self._session.fact(self._stored_state(place)))
+
+    async def _known(self, place: Place) -> State:
+        """Return the state of a list that was opened before."""
+        state = await self._state(place)
+        assert state is not None, f"{place} was never opened"
+        return state
+
+    async def _opened(self, place: Place) -> State:
+        state = await self._state(place)
+        if state and state.is_open:
+            return state
+        # A list that was never opened has the epoch for a timestamp, and clients may have been told.
+        timestamp = versions.following(state.timestamp if state else await self.epoch(), self._clock())
+        opened = msgspec.structs.replace(state or State(0), timestamp=timestamp, is_open=True)
+        self._journal.set(self._states, place, opened)
+        return opened
+
+    async def _places_under(self, uri: str) -> set[Place]:
+        """Return the lists under an object that were ever opened, by this unit too."""
+        names = self._keys.names
+        stored = [of(names, uri), below(names, uri)]
+        await self._session.ask(given=stored)
+        found = {place_of(name) for command in stored for name in self._session.facts[command]}
+        found.update(each for each in self._states if each.parent == uri or each.parent.startswith(f"{uri}/"))
+        await self._session.ask(given=[self._stored_state(place) for place in found])
+        return found
+
+    # What is in a list: what this unit changed, over what is stored.
+
+    async def _candidates(self, place: Place, selection: Selection) -> AsyncIterator[Iterable[Stored]]:
+        """Return, in parts, objects and tombstones among which are all that a selection may mean."""
+        if selection.ids is not None:
+            for ids in chunks([*selection.ids]):
+                yield (await self._find(place, ids, tombstones=selection.tombstones)).values()
+            return
+        changed = self._changed.get(place, {})
+        yield changed.values()
+        if place not in self._emptied:
+            async for part in self._read(place, redis_range.of(selection, len(changed)), selection.tombstones):
+                yield [each for each in part if each.id not in changed]
+
+    async def _read(self, place: Place, range: Range, tombstones: bool) -> AsyncIterator[Sequence[Stored]]:
+        """Return what is stored in a range, in parts; what is live and what is not side by side."""
+        ranges = {"live": range, "dead": range} if tombstones else {"live": range}
+        while ranges:
+            commands = [self._page(place, kind, each) for kind, each in ranges.items()]
+            answers = await self._session.ask(*commands, given=[self._stored_state(place)])
+            for (kind, each), answer in zip([*ranges.items()], answers, strict=True):
+                part = _tombstones(answer) if kind == "dead" else [_stored(*row) for row in answer]
+                yield part
+                if following := each.after(part):
+                    ranges[kind] = following
+                else:
+                    del ranges[kind]
+
+    def _page(self, place: Place, kind: str, range: Range) -> Command:
+        name = list_name(place)
+        if kind == "dead":
+            return ("ZRANGE", self._keys.dead + name, *range.arguments())
+        return ("PAGE", self._keys.live + name, self._keys.text + name, *range.arguments())
+
+    async def _find(self, place: Place, ids: Sequence[str], *, tombstones: bool = False) -> dict[str, Stored]:
+        """Return the objects, and tombstones if asked for, of these ids."""
+        changed = self._changed.get(place, {})
+        found = {id: changed[id] for id in ids if id in changed}
+        if place not in self._emptied:
+            for some in chunks([id for id in ids if id not in changed]):
+                found.update((each.id, each) for each in await self._find_stored(place, some, tombstones))
+        return found
+
+    async def _find_stored(self, place: Place, ids: Sequence[str], tombstones: bool) -> Iterable[Stored]:
+        name = list_name(place)
+        commands = [("ZMSCORE", self._keys.live + name, *ids), ("HMGET", self._keys.text + name, *ids)]
+        if tombstones:
+            commands.append(("ZMSCORE", self._keys.dead + name, *ids))
+        live, texts, *dead = await self._session.ask(*commands, given=[self._stored_state(place)])
+        found = [_stored(*row) for row in zip(ids, live, texts, strict=True) if row[1] is not None]
+        gone = [row for row in zip(ids, dead[0], strict=True) if row[1] is not None] if dead else []
+        return found + [_tombstone(*row) for row in gone]
+
+    async def _live_ids(self, place: Place) -> Sequence[str]:
+        """Return the ids of all live objects, oldest first."""
+        changed = self._changed.get(place, {})
+        found = [each.id for each in changed.values() if not each.deleted]
+        if place in self._emptied:
+            return found
+        key, start, more = self._keys.live + list_name(place), 0, True
+        while more:
+            [ids] = await self._session.ask(("ZRANGE", key, str(start), str(start + 9_999)))
+            found += [id for id in ids if id not in changed]
+            start, more = start + len(ids), len(ids) == 10_000
+        return found
+
+    async def _is_taken(self, place: Place, version: int) -> bool:
+        """Tell whether an object or tombstone of a list has this version."""
+        changed = self._changed.get(place, {})
+        if any(each.last_modified == version for each in changed.values()):
+            return True
+        only = Range(version, version)
+        return any([each.id not in changed async for part in self._read(place, only, True) for each in part])
+
+    def _sizes(self, place: Place, selection: Selection) -> Sequence[Command]:
+        keys = [self._keys.live, self._keys.dead] if selection.tombstones else [self._keys.live]
+        return [("ZCARD", key + list_name(place)) for key in keys if place not in self._emptied]
+
+    # Changes.
+
+    async def _bury(self, place: Place, ids: Sequence[str], wanted: int | None = None) -> Sequence[Stored]:
+        """Put tombstones in the place of live objects, and return them."""
+        tombstones = []
+        for id in ids:
+            state = await self._known(place)
+            assigned = versions.assign(state.timestamp, self._clock(), wanted)
+            tombstone = Stored(id, assigned.of_object, TOMBSTONE, deleted=True)
+            tombstones.append(self._write(place, state, tombstone, assigned.of_list))
+        return tombstones
+
+    async def _empty(self, place: Place) -> None:
+        state = await self._known(place)
+        moved = versions.following(state.timestamp, self._clock())
+        self._journal.set(self._emptied, place, True)
+        self._journal.remove(self._changed, place)
+        closed = msgspec.structs.replace(state, timestamp=moved, is_open=False, purged_before=moved)
+        self._journal.set(self._states, place, closed)
+
+    def _write(self, place: Place, state: State, new: Stored, timestamp: int) -> Stored:
+        """Put an object or tombstone in the place of what has its id, and move the list."""
+        if place not in self._changed:
+            self._journal.set(self._changed, place, {})
+        self._journal.set(self._changed[place], new.id, new)
+        self._journal.set(self._states, place, msgspec.structs.replace(state, timestamp=timestamp))
+        return new
+
+    def _commands(self, place: Place, state: State) -> Iterator[Command]:
+        keys, name = self._keys, list_name(place)
+        live, dead, text = keys.live + name, keys.dead + name, keys.text + name
+        yield ("HSET", keys.lists, name, msgspec.structs.replace(state, changes=state.changes + 1).text())
+        if self._session.facts[self._stored_state(place)] is None:
+            yield ("ZADD", keys.names, "0", name)
+        if place in self._emptied:
+            yield from (("UNLINK", key) for key in (live, dead, text))
+        for some in chunks([*self._changed.get(place, {}).values()]):
+            there = [each for each in some if not each.deleted]
+            gone = [each for each in some if each.deleted]
+            yield from _moved(dead, live, there)
+            yield from _moved(live, dead, gone)
+            if there:
+                yield ("HSET", text, *(part for each in there for part in (each.id, each.text)))
+            if gone:
+                yield ("HDEL", text, *(each.id for each in gone))
+
+
+def _moved(former: str, key: str, objects: Sequence[Stored]) -> Iterator[Command]:
+    """Return the commands that note the versions of objects in one key, and in the other no more."""
+    if objects:
+        yield ("ZREM", former, *(each.id for each in objects))
+        yield ("ZADD", key, *(part for each in objects for part in (str(each.last_modified), each.id)))
+
+
+def _state_of(text: str | None) -> State | None:
+    if text is None:
+        return None
+    timestamp, is_open, purged_before, changes = map(int, text.split())
+    return State(timestamp, bool(is_open), purged_before, changes)
+
+
+def _stored(id: str, version: str, text: str) -> Stored:
+    return Stored(id, int(version), text)
+
+
+def _tombstone(id: str, version: str) -> Stored:
+    return Stored(id, int(version), TOMBSTONE, deleted=True)
+
+
+def _tombstones(answer: Sequence[Any]) -> list[Stored]:
+    """Return what ZRANGE ... WITHSCORES found: ids and versions in turn."""
+    return [_tombstone(*row) for row in zip(answer[::2], answer[1::2], strict=True)]
