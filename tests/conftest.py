@@ -1,8 +1,9 @@
 """What all tests share: clients of an app on the memory backend, or on any other that a test names."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.servers.valkey import Valkey
 
 from kobako.app import App
 from kobako.resources import RESOURCES
@@ -31,6 +32,17 @@ async def client(settings: Settings) -> AsyncIterator[Client]:
     """A client with a user, of an empty server."""
     async with Client(App(settings, RESOURCES)) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """A server for those who kill nothing: each test takes keys of its own."""
+    server = Valkey()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

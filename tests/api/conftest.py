@@ -1,13 +1,15 @@
-"""The tests of the API run on both embedded backends: an app that asks for memory gets a file of its own on SQLite."""
+"""The tests of the API run on every backend: an app that asks for memory gets a database of its own on another."""
 
 import asyncio
 import itertools
 import shutil
+import uuid
 from pathlib import Path
 
 import pytest
 
 from kobako.databases.base import Clock
+from kobako.databases.redis import RedisDatabase
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.settings import Settings
 
@@ -20,7 +22,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True, params=["memory", "sqlite"])
+@pytest.fixture(autouse=True, params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.server)])
 def backend(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The backend of every app of a test."""
     numbers = itertools.count()
@@ -30,6 +32,11 @@ def backend(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path, monk
         shutil.copy(migrated, path)
         return SQLiteDatabase(path, clock)
 
+    def on_redis(settings: Settings, clock: Clock) -> RedisDatabase:
+        return RedisDatabase(request.getfixturevalue("valkey").url(), clock, prefix=f"{uuid.uuid4()}:")
+
+    if request.param == "redis":
+        monkeypatch.setattr("kobako.app.open_database", on_redis)
     if request.param == "sqlite":
         monkeypatch.setattr("kobako.app.open_database", on_sqlite)
     name: str = request.param

@@ -10,8 +10,9 @@ Source: reliability, 4.6.
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import TracebackType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from kobako.databases import redis_fitness
@@ -46,8 +47,10 @@ class RedisDatabase:
         self._clock = clock
         self._connections = connections
         self._wait_s = wait_s
+        self.prefix = prefix
         self.keys = Keys(prefix)
         self.server: Server | None = None
+        self._epoch: Command = ("HGET", self.keys.meta, "epoch")
         self._is_ready = False
         # What the last unit of a task had read when it met others: its next attempt takes its turn on these lists.
         self._contended: WeakKeyDictionary[asyncio.Task[object], set[str]] = WeakKeyDictionary()
@@ -115,26 +118,24 @@ class RedisDatabase:
                 raise BackendUnavailable(str(error)) from error
         return self.server
 
-    def has_begun_anew(self) -> None:
-        """Note that the server has lost its data, the epoch too."""
-        self._is_ready = False
-
     def contended(self) -> set[str]:
         """Return the lists that the task at work has to take turns on, since they moved under its last unit."""
         task = asyncio.current_task()
         return self._contended.pop(task, set()) if task else set()
 
-    def has_met_others(self, names: set[str]) -> None:
-        """Note the lists that a unit which has to be done again has read."""
+    def has_met_others(self, facts: Mapping[Command, Any]) -> None:
+        """Note what was in the way of a unit that has to be done again, after it had read this."""
+        if facts.get(self._epoch, "") is None:
+            # The server came back without its data.
+            self._is_ready = False
         if task := asyncio.current_task():
-            self._contended[task] = names
+            self._contended[task] = {name for _, key, name, *_ in facts if key == self.keys.lists}
 
     async def _prepare(self) -> list[str]:
         """Look at the server, and set the epoch and the layout where there are none; return what was done."""
         assert self.server
         await redis_fitness.check(self.server)
-        facts = [("HGET", self.keys.meta, "epoch"), ("HGET", self.keys.meta, "layout")]
-        epoch, layout = await self.server.run([], facts) or (None, None)
+        epoch, layout = await self.server.run([], [self._epoch, ("HGET", self.keys.meta, "layout")]) or (None, None)
         if layout not in (None, LAYOUT):
             raise UnfitDatabase(f"{self.server.shown} has layout {layout}, this version of Kobako knows {LAYOUT}")
         self._is_ready = True
@@ -142,7 +143,7 @@ class RedisDatabase:
             return []
         begin = ("HSET", self.keys.meta, "epoch", str(self._clock()), "layout", LAYOUT)
         # Of several that find it empty one is first.
-        done = await self.server.run([(facts[0], False)], [begin])
+        done = await self.server.run([(self._epoch, False)], [begin])
         return [] if done is None else [f"began a database on {self.server.shown}"]
 
 
@@ -178,7 +179,7 @@ class RedisUnit:
             await self._session.end(self._commands() if error is None else [])
         except BackendUnavailable as failure:
             if isinstance(failure, TryAgain):
-                self._note_others()
+                self._database.has_met_others(self._session.facts)
             # A task that was cancelled ends as cancelled, and what was unavailable before stays the reason.
             if error is None or (isinstance(error, Exception) and not isinstance(error, BackendUnavailable)):
                 raise
@@ -186,7 +187,7 @@ class RedisUnit:
             if self._session.lease:
                 self._session.lease.end()
         if isinstance(error, TryAgain):
-            self._note_others()
+            self._database.has_met_others(self._session.facts)
 
     def savepoint(self) -> "RedisSavepoint":
         """Undo what was done inside when an exception leaves it."""
@@ -194,10 +195,6 @@ class RedisUnit:
 
     def _commands(self) -> list[Command]:
         return [*self.storage.commands(), *self.permission.commands()]
-
-    def _note_others(self) -> None:
-        states = self._database.keys.lists
-        self._database.has_met_others({name for _, key, name, *_ in self._session.facts if key == states})
 
     async def _names_under_emptied(self) -> set[str]:
         """Return the lists that go with the objects which may be deleted: as they are now, before the turn."""

@@ -47,21 +47,15 @@ class Leases:
                     await lease.hold(self._locks.setdefault(name, asyncio.Lock()))
                 lease.states = await self._turn(lease)
         except BaseException as error:
-            await self.give_up(lease)
+            await self._leave(lease)
             if isinstance(error, TimeoutError):
                 raise BackendUnavailable(f"waited {self._wait_s:g} s for a turn to write {lease.names}") from error
             raise
         lease.renewing = asyncio.create_task(self._renew(lease))
         return lease
 
-    async def give_up(self, lease: "Lease") -> None:
-        """Let others have their turn; if Redis does not answer, they have it when the lease runs out."""
-        with suppress(BackendUnavailable):
-            await self._server.run([], [], lease.keys, lease.owner)
-        lease.end()
-
     async def _turn(self, lease: "Lease") -> list[str | None]:
-        pairs = [f"{key}{name}" for name in lease.names for key in (self._keys.lease, self._keys.next)]
+        pairs = [key for pair in zip(lease.keys, lease.places, strict=True) for key in pair]
         arguments: Sequence[Argument] = (lease.owner, LEASE_MS, NEXT_MS, *lease.names)
         for pause_s in chain(PAUSES_S, repeat(LONGEST_PAUSE_S)):
             states: list[str | None] | None = await self._server.call(TAKE, [self._keys.lists, *pairs], arguments)
@@ -69,6 +63,12 @@ class Leases:
                 return states
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))
         raise AssertionError("there is always another pause")
+
+    async def _leave(self, lease: "Lease") -> None:
+        """Leave the line; if Redis does not answer, others go on when what we have there runs out."""
+        with suppress(BackendUnavailable):
+            await self._server.run([], [], [*lease.keys, *lease.places], lease.owner)
+        lease.end()
 
     async def _renew(self, lease: "Lease") -> None:
         while True:
@@ -84,6 +84,7 @@ class Lease:
         self.owner = uuid.uuid4().hex
         self.names = names
         self.keys = [f"{keys.lease}{name}" for name in names]
+        self.places = [f"{keys.next}{name}" for name in names]
         self.states: list[str | None] = []
         self.renewing: asyncio.Task[None] | None = None
         self._locks: list[asyncio.Lock] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kobako.databases.base import BackendUnavailable, Clock
+from kobako.databases.base import Clock, TryAgain
 from kobako.databases.redis_keys import Command, below, list_name, of, place_of
 from kobako.databases.redis_session import Session, chunks
 from kobako.protocol import versions
@@ -58,7 +58,7 @@ class RedisStorage:
         """When the database was created, or emptied."""
         epoch = await self._session.fact(("HGET", self._keys.meta, "epoch"))
         if epoch is None:
-            raise BackendUnavailable("Redis has lost everything: the database begins anew")
+            raise TryAgain("Redis has lost all data, and begins anew")
         return int(epoch)
 
     async def timestamp(self, place: Place) -> int | None:
