@@ -313,7 +313,12 @@ class TestKeys:
             for tombstones in (True, False)
             for filters in ((), (Filter("last_modified", Operator.GT, middle),), (Filter("f", Operator.HAS, True),))
         ]
-        asked += [Selection(sort=(Sort("last_modified"),), limit=each, after=(middle,)) for each in (None, 2, 9)]
+        asked += [
+            Selection(sort=(Sort("last_modified", down),), limit=limit, after=(after,))
+            for limit in (None, 2, 9)
+            for after in (middle, middle + 0.5, "0", None)
+            for down in (True, False)
+        ]
 
         assert await differences(database, objects, asked) == []
 

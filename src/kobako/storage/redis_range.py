@@ -49,23 +49,28 @@ class Range(msgspec.Struct, frozen=True):
 
 def of(selection: Selection, changed: int) -> Range:
     """Return the range for a selection, where so many objects of the list were changed by the unit itself."""
+    low, high = _bounds(selection.filters)
     first = selection.sort[0] if selection.sort else None
-    is_by_version = first is not None and first.field == "last_modified"
-    descending = first.descending if first and is_by_version else True
-    low, high = -MAX_VERSION, MAX_VERSION
-    for each in filter(_is_bound, selection.filters):
-        least, most = _BOUNDS[each.operator]
-        low = low if least is None else max(low, each.value + least)
-        high = high if most is None else min(high, each.value + most)
-    if not is_by_version:
+    if first is None or first.field != "last_modified":
         return Range(low, high)
     after = selection.after[0] if selection.after else None
     if type(after) is int:
-        low, high = (low, min(high, after - 1)) if descending else (max(low, after + 1), high)
-    if selection.limit is None or not all(map(_is_bound, selection.filters)):
-        return Range(low, high, descending)
-    # Of what is stored, some may be passed over for what the unit has made of it.
-    return Range(low, high, descending, selection.limit + changed)
+        low, high = (low, min(high, after)) if first.descending else (max(low, after), high)
+    is_exact = (after is None or type(after) is int) and all(map(_is_bound, selection.filters))
+    if selection.limit is None or not is_exact:
+        return Range(low, high, first.descending)
+    # Of what is stored, some may be passed over: what the unit has made other things of, and what was seen last.
+    return Range(low, high, first.descending, selection.limit + changed + (after is not None))
+
+
+def _bounds(filters: Sequence[Filter]) -> tuple[int, int]:
+    """Return between which versions the filters leave anything."""
+    low, high = -MAX_VERSION, MAX_VERSION
+    for each in filter(_is_bound, filters):
+        least, most = _BOUNDS[each.operator]
+        low = low if least is None else max(low, each.value + least)
+        high = high if most is None else min(high, each.value + most)
+    return low, high
 
 
 _BOUNDS: dict[Operator, tuple[int | None, int | None]] = {
