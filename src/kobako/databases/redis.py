@@ -52,6 +52,7 @@ class RedisDatabase:
         self.server: Server | None = None
         self._epoch: Command = ("HGET", self.keys.meta, "epoch")
         self._is_ready = False
+        self._preparing = asyncio.Lock()
         # What the last unit of a task had read when it met others: its next attempt takes its turn on these lists.
         self._contended: WeakKeyDictionary[asyncio.Task[object], set[str]] = WeakKeyDictionary()
 
@@ -112,10 +113,8 @@ class RedisDatabase:
         if self.server is None:
             raise BackendUnavailable(f"{masked(self._url)} is not open")
         if not self._is_ready:
-            try:
-                await self._prepare()
-            except UnfitDatabase as error:
-                raise BackendUnavailable(str(error)) from error
+            async with self._preparing:
+                await self._prepare_late()
         return self.server
 
     def contended(self) -> set[str]:
@@ -130,6 +129,14 @@ class RedisDatabase:
             self._is_ready = False
         if task := asyncio.current_task():
             self._contended[task] = {name for _, key, name, *_ in facts if key == self.keys.lists}
+
+    async def _prepare_late(self) -> None:
+        """Do what could not be done when the database was opened, once for all who wait for it."""
+        try:
+            if not self._is_ready:
+                await self._prepare()
+        except UnfitDatabase as error:
+            raise BackendUnavailable(str(error)) from error
 
     async def _prepare(self) -> list[str]:
         """Look at the server, and set the epoch and the layout where there are none; return what was done."""

@@ -1,24 +1,24 @@
-"""Objects in Redis: a hash of texts for each list, and its versions in order, tombstones apart.
+"""Objects in Redis: what is stored, `redis_stored.py`, and over it what a unit of work has changed.
 
-A unit of work has what it changed in dicts, over what is stored; `commands` makes one of the other at its end. A list
-changes as a whole: its state has a count of changes, so whoever knows the state knows what is in the list.
+`commands` makes one of the other at its end. A list changes as a whole: its state has a count of changes, so whoever
+knows the state knows what is in the list.
 
 Source: storage contract, objects 21; reliability, 4.6.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
 from kobako.databases.base import Clock, TryAgain
-from kobako.databases.redis_keys import Command, below, list_name, of, place_of
+from kobako.databases.redis_keys import Command, below, of, place_of
 from kobako.databases.redis_session import Session, chunks
 from kobako.protocol import versions
 from kobako.protocol.selection import EVERYTHING, Selection
 from kobako.storage import redis_range
 from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, Place, Stored
 from kobako.storage.redis_range import Range
+from kobako.storage.redis_stored import StoredList
 from kobako.storage.selecting import passing, select
 
 
@@ -84,8 +84,8 @@ class RedisStorage:
 
     async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
         """Return how many objects pass."""
-        if not selection.filters and selection.ids is None and place not in self._changed:
-            return sum(await self._session.ask(*self._sizes(place, selection), given=[self._stored_state(place)]))
+        if not selection.filters and selection.ids is None and place not in self._states:
+            return await self._stored(place).size(tombstones=selection.tombstones)
         everywhere = msgspec.structs.replace(selection, after=None, limit=None)
         total = 0
         async for part in self._candidates(place, everywhere):
@@ -123,13 +123,13 @@ class RedisStorage:
 
     # What is known of a list.
 
-    def _stored_state(self, place: Place) -> Command:
-        return ("HGET", self._keys.lists, list_name(place))
+    def _stored(self, place: Place) -> StoredList:
+        return StoredList(self._session, place)
 
     async def _state(self, place: Place) -> State | None:
         if place in self._states:
             return self._states[place]
-        return _state_of(await self._session.fact(self._stored_state(place)))
+        return _state_of(await self._session.fact(self._stored(place).state))
 
     async def _known(self, place: Place) -> State:
         """Return the state of a list that was opened before."""
@@ -154,7 +154,7 @@ class RedisStorage:
         await self._session.ask(given=stored)
         found = {place_of(name) for command in stored for name in self._session.facts[command]}
         found.update(each for each in self._states if each.parent == uri or each.parent.startswith(f"{uri}/"))
-        await self._session.ask(given=[self._stored_state(place) for place in found])
+        await self._session.ask(given=[self._stored(place).state for place in found])
         return found
 
     # What is in a list: what this unit changed, over what is stored.
@@ -168,28 +168,9 @@ class RedisStorage:
         changed = self._changed.get(place, {})
         yield changed.values()
         if place not in self._emptied:
-            async for part in self._read(place, redis_range.of(selection, len(changed)), selection.tombstones):
+            range = redis_range.of(selection, len(changed))
+            async for part in self._stored(place).read(range, tombstones=selection.tombstones):
                 yield [each for each in part if each.id not in changed]
-
-    async def _read(self, place: Place, range: Range, tombstones: bool) -> AsyncIterator[Sequence[Stored]]:
-        """Return what is stored in a range, in parts; what is live and what is not side by side."""
-        ranges = {"live": range, "dead": range} if tombstones else {"live": range}
-        while ranges:
-            commands = [self._page(place, kind, each) for kind, each in ranges.items()]
-            answers = await self._session.ask(*commands, given=[self._stored_state(place)])
-            for (kind, each), answer in zip([*ranges.items()], answers, strict=True):
-                part = _tombstones(answer) if kind == "dead" else [_stored(*row) for row in answer]
-                yield part
-                if following := each.after(part):
-                    ranges[kind] = following
-                else:
-                    del ranges[kind]
-
-    def _page(self, place: Place, kind: str, range: Range) -> Command:
-        name = list_name(place)
-        if kind == "dead":
-            return ("ZRANGE", self._keys.dead + name, *range.arguments())
-        return ("PAGE", self._keys.live + name, self._keys.text + name, *range.arguments())
 
     async def _find(self, place: Place, ids: Sequence[str], *, tombstones: bool = False) -> dict[str, Stored]:
         """Return the objects, and tombstones if asked for, of these ids."""
@@ -197,31 +178,15 @@ class RedisStorage:
         found = {id: changed[id] for id in ids if id in changed}
         if place not in self._emptied:
             for some in chunks([id for id in ids if id not in changed]):
-                found.update((each.id, each) for each in await self._find_stored(place, some, tombstones))
+                stored = await self._stored(place).find(some, tombstones=tombstones)
+                found.update((each.id, each) for each in stored)
         return found
-
-    async def _find_stored(self, place: Place, ids: Sequence[str], tombstones: bool) -> Iterable[Stored]:
-        name = list_name(place)
-        commands = [("ZMSCORE", self._keys.live + name, *ids), ("HMGET", self._keys.text + name, *ids)]
-        if tombstones:
-            commands.append(("ZMSCORE", self._keys.dead + name, *ids))
-        live, texts, *dead = await self._session.ask(*commands, given=[self._stored_state(place)])
-        found = [_stored(*row) for row in zip(ids, live, texts, strict=True) if row[1] is not None]
-        gone = [row for row in zip(ids, dead[0], strict=True) if row[1] is not None] if dead else []
-        return found + [_tombstone(*row) for row in gone]
 
     async def _live_ids(self, place: Place) -> Sequence[str]:
-        """Return the ids of all live objects, oldest first."""
         changed = self._changed.get(place, {})
-        found = [each.id for each in changed.values() if not each.deleted]
-        if place in self._emptied:
-            return found
-        key, start, more = self._keys.live + list_name(place), 0, True
-        while more:
-            [ids] = await self._session.ask(("ZRANGE", key, str(start), str(start + 9_999)))
-            found += [id for id in ids if id not in changed]
-            start, more = start + len(ids), len(ids) == 10_000
-        return found
+        stored = [] if place in self._emptied else await self._stored(place).live_ids()
+        live = [each.id for each in changed.values() if not each.deleted]
+        return [*(id for id in stored if id not in changed), *live]
 
     async def _is_taken(self, place: Place, version: int) -> bool:
         """Tell whether an object or tombstone of a list has this version."""
@@ -229,11 +194,8 @@ class RedisStorage:
         if any(each.last_modified == version for each in changed.values()):
             return True
         only = Range(version, version)
-        return any([each.id not in changed async for part in self._read(place, only, True) for each in part])
-
-    def _sizes(self, place: Place, selection: Selection) -> Sequence[Command]:
-        keys = [self._keys.live, self._keys.dead] if selection.tombstones else [self._keys.live]
-        return [("ZCARD", key + list_name(place)) for key in keys if place not in self._emptied]
+        stored = self._stored(place).read(only, tombstones=True)
+        return any([each.id not in changed async for part in stored for each in part])
 
     # Changes.
 
@@ -264,29 +226,13 @@ class RedisStorage:
         return new
 
     def _commands(self, place: Place, state: State) -> Iterator[Command]:
-        keys, name = self._keys, list_name(place)
-        live, dead, text = keys.live + name, keys.dead + name, keys.text + name
-        yield ("HSET", keys.lists, name, msgspec.structs.replace(state, changes=state.changes + 1).text())
-        if self._session.facts[self._stored_state(place)] is None:
-            yield ("ZADD", keys.names, "0", name)
+        stored = self._stored(place)
+        yield ("HSET", self._keys.lists, stored.name, msgspec.structs.replace(state, changes=state.changes + 1).text())
+        if self._session.facts[stored.state] is None:
+            yield ("ZADD", self._keys.names, "0", stored.name)
         if place in self._emptied:
-            yield from (("UNLINK", key) for key in (live, dead, text))
-        for some in chunks([*self._changed.get(place, {}).values()]):
-            there = [each for each in some if not each.deleted]
-            gone = [each for each in some if each.deleted]
-            yield from _moved(dead, live, there)
-            yield from _moved(live, dead, gone)
-            if there:
-                yield ("HSET", text, *(part for each in there for part in (each.id, each.text)))
-            if gone:
-                yield ("HDEL", text, *(each.id for each in gone))
-
-
-def _moved(former: str, key: str, objects: Sequence[Stored]) -> Iterator[Command]:
-    """Return the commands that note the versions of objects in one key, and in the other no more."""
-    if objects:
-        yield ("ZREM", former, *(each.id for each in objects))
-        yield ("ZADD", key, *(part for each in objects for part in (str(each.last_modified), each.id)))
+            yield from stored.emptying()
+        yield from stored.putting([*self._changed.get(place, {}).values()])
 
 
 def _state_of(text: str | None) -> State | None:
@@ -294,16 +240,3 @@ def _state_of(text: str | None) -> State | None:
         return None
     timestamp, is_open, purged_before, changes = map(int, text.split())
     return State(timestamp, bool(is_open), purged_before, changes)
-
-
-def _stored(id: str, version: str, text: str) -> Stored:
-    return Stored(id, int(version), text)
-
-
-def _tombstone(id: str, version: str) -> Stored:
-    return Stored(id, int(version), TOMBSTONE, deleted=True)
-
-
-def _tombstones(answer: Sequence[Any]) -> list[Stored]:
-    """Return what ZRANGE ... WITHSCORES found: ids and versions in turn."""
-    return [_tombstone(*row) for row in zip(answer[::2], answer[1::2], strict=True)]
