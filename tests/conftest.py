@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.servers.postgresql import QUICK, PostgreSQL
+from tests.servers.valkey import Valkey
 
 from kobako.app import App
 from kobako.databases.postgresql import PostgreSQLDatabase
@@ -44,6 +45,17 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.start()
         server.sql("CREATE DATABASE kobako")
         asyncio.run(PostgreSQLDatabase(server.url("kobako"), lambda: 1).migrate())
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """A server for those who kill nothing: each test takes keys of its own."""
+    server = Valkey()
+    try:
+        server.start()
         yield server
     finally:
         server.remove()

@@ -17,7 +17,9 @@ from kobako.settings import POOL, Settings, SettingsError, shown
 EXTRAS = ("postgresql", "redis", "memcached")
 """Backends with a driver of their own, each in an extra of its name."""
 
-SCHEMES = {"sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql"}
+SCHEMES = {"sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql"} | dict.fromkeys(
+    ("redis", "rediss", "unix"), "redis"
+)
 """The backend that the scheme of a URL stands for."""
 
 
@@ -93,6 +95,10 @@ def _database(name: str, backend: str, url: str, clock: Clock, connections: Conn
             from kobako.databases.postgresql import PostgreSQLDatabase
 
             return PostgreSQLDatabase(url, clock, connections)
+        case "redis":
+            from kobako.databases.redis import RedisDatabase
+
+            return RedisDatabase(url, clock, connections=connections.most)
     from kobako.databases.memory import MemoryDatabase
 
     return MemoryDatabase(clock)

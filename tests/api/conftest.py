@@ -1,18 +1,25 @@
-"""The tests of the API run on every backend: an app that asks for memory gets a file of its own on SQLite, ..."""
+"""The tests of the API run on every backend: an app that asks for memory gets a database of its own on another."""
 
 import asyncio
 import itertools
 import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.servers.postgresql import PostgreSQL, empty
+from tests.servers.valkey import Valkey
 
-from kobako.databases.base import Clock
+from kobako.databases.base import Clock, Database
 from kobako.databases.postgresql import PostgreSQLDatabase
+from kobako.databases.redis import RedisDatabase
 from kobako.databases.sqlite import SQLiteDatabase
-from kobako.settings import Settings
+
+ON_SERVERS = ("postgresql", "redis")
+
+Make = Callable[[Clock], Database]
+"""Return an empty database with this clock."""
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +28,18 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "kobako.db"
     asyncio.run(SQLiteDatabase(path, lambda: 1).migrate())
     return path
+
+
+@pytest.fixture
+def sqlite_databases(migrated: Path, tmp_path: Path) -> Make:
+    numbers = itertools.count()
+
+    def make(clock: Clock) -> SQLiteDatabase:
+        path = tmp_path / f"{next(numbers)}.db"
+        shutil.copy(migrated, path)
+        return SQLiteDatabase(path, clock)
+
+    return make
 
 
 class EmptyDatabase(PostgreSQLDatabase):
@@ -36,37 +55,34 @@ class EmptyDatabase(PostgreSQLDatabase):
 
 
 @pytest.fixture
-def databases(request: pytest.FixtureRequest) -> Callable[[Clock], EmptyDatabase]:
-    """Return a function that gives each app of a test a database on PostgreSQL; the next test gets the same ones."""
-    server: PostgreSQL = request.getfixturevalue("postgresql")
+def postgresql_databases(postgresql: PostgreSQL) -> Make:
+    """Each app of a test has one of its own; the next test gets the same ones."""
     numbers = itertools.count()
 
-    def next_one(clock: Clock) -> EmptyDatabase:
+    def make(clock: Clock) -> EmptyDatabase:
         name = f"app{next(numbers)}"
-        if name not in server.databases:
-            server.sql(f"CREATE DATABASE {name} TEMPLATE kobako")
-            server.databases.add(name)
-        return EmptyDatabase(server.url(name), clock)
+        if name not in postgresql.databases:
+            postgresql.sql(f"CREATE DATABASE {name} TEMPLATE kobako")
+            postgresql.databases.add(name)
+        return EmptyDatabase(postgresql.url(name), clock)
 
-    return next_one
+    return make
 
 
-@pytest.fixture(autouse=True, params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
-def backend(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture
+def redis_databases(valkey: Valkey) -> Make:
+    return lambda clock: RedisDatabase(valkey.url(), clock, prefix=f"{uuid.uuid4()}:")
+
+
+@pytest.fixture(
+    autouse=True, params=["memory", "sqlite", *(pytest.param(each, marks=pytest.mark.server) for each in ON_SERVERS)]
+)
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The backend of every app of a test."""
-    numbers = itertools.count()
-
-    def on_sqlite(settings: Settings, clock: Clock) -> SQLiteDatabase:
-        path = tmp_path / f"{next(numbers)}.db"
-        shutil.copy(migrated, path)
-        return SQLiteDatabase(path, clock)
-
-    if request.param == "sqlite":
-        monkeypatch.setattr("kobako.app.open_database", on_sqlite)
-    if request.param == "postgresql":
-        databases = request.getfixturevalue("databases")
-        monkeypatch.setattr("kobako.app.open_database", lambda settings, clock: databases(clock))
     name: str = request.param
+    if name != "memory":
+        make: Make = request.getfixturevalue(f"{name}_databases")
+        monkeypatch.setattr("kobako.app.open_database", lambda settings, clock: make(clock))
     return name
 
 
@@ -91,12 +107,12 @@ ABOUT_HTTP = {
         "utilities",
     )
 }
-"""Topics in which backends play no part: the quick checks take them on memory only, and nothing on PostgreSQL."""
+"""Topics in which backends play no part: the quick checks take them on memory only, and nobody on a server."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = [item for item in items if _backend(item) == "postgresql" and item.path.stem in ABOUT_HTTP]
+    left_out = [item for item in items if _backend(item) in ON_SERVERS and item.path.stem in ABOUT_HTTP]
     for item in items:
         if _backend(item) == "sqlite" and item.path.stem in ABOUT_HTTP:
             item.add_marker(pytest.mark.slow)

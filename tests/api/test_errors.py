@@ -148,7 +148,6 @@ async def test_a_412_shows_what_is_there(client: Client) -> None:
 )
 async def test_what_fails_inside_is_told_without_saying_why(
     client: Client,
-    backend: str,
     monkeypatch: pytest.MonkeyPatch,
     failure: Exception,
     expected: dict[str, Any],
@@ -160,8 +159,8 @@ async def test_what_fails_inside_is_told_without_saying_why(
     settings = replace(client.app.settings, error_info_link="https://help.example.org")
     async with Client(App(settings, RESOURCES)) as other:
         await other.put(BUCKET)
-        storage = {"memory": "memory.MemoryStorage", "sqlite": "sqlite.SQLiteStorage"}[backend]
-        monkeypatch.setattr(f"kobako.storage.{storage}.get", get)
+        async with other.app.site.backends.begin() as tx:
+            monkeypatch.setattr(type(tx.storage), "get", get)
         response = await other.get(BUCKET)
 
     assert (response.status, response.json) == (expected["code"], expected)

@@ -73,3 +73,16 @@ class Permission(Protocol):
         trusted the former owner to fill a group does not trust the next one (reliability, P13).
         """
         ...
+
+
+def is_under(uri: str, ancestors: Set[str]) -> bool:
+    """Tell whether a URI is one of these, or begins with one of them and a slash.
+
+    >>> is_under("/buckets/b/groups/g", {"/buckets/b"}), is_under("/buckets/bb", {"/buckets/b"})
+    (True, False)
+    """
+    while uri:
+        if uri in ancestors:
+            return True
+        uri = uri.rpartition("/")[0]
+    return False

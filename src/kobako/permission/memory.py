@@ -6,7 +6,7 @@ Principals are kept in frozensets, replaced as a whole, so that the journal can 
 from collections.abc import Collection, Mapping, Set
 
 from kobako.databases.journal import Journal
-from kobako.permission.base import AUTHENTICATED, Acl
+from kobako.permission.base import AUTHENTICATED, Acl, is_under
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -77,12 +77,12 @@ class MemoryPermission:
     async def forget(self, uris: Collection[str]) -> None:
         gone = frozenset(uris)
         for uri, acl in [*self._acls.items()]:
-            if _is_under(uri, gone):
+            if is_under(uri, gone):
                 self._journal.remove(self._acls, uri)
-            elif former := {each for holders in acl.values() for each in holders if _is_under(each, gone)}:
+            elif former := {each for holders in acl.values() for each in holders if is_under(each, gone)}:
                 self._set_acl(uri, {permission: holders - former for permission, holders in acl.items()})
         for user, principals in [*self._groups.items()]:
-            self._give(user, frozenset(each for each in principals if not _is_under(each, gone)))
+            self._give(user, frozenset(each for each in principals if not is_under(each, gone)))
 
     def _set_acl(self, uri: str, acl: dict[str, frozenset[str]]) -> None:
         kept = {permission: holders for permission, holders in acl.items() if holders}
@@ -99,16 +99,3 @@ class MemoryPermission:
             self._journal.set(self._groups, user, principals)
         else:
             self._journal.remove(self._groups, user)
-
-
-def _is_under(uri: str, ancestors: Set[str]) -> bool:
-    """Tell whether a URI is one of these, or begins with one of them and a slash.
-
-    >>> _is_under("/buckets/b/groups/g", {"/buckets/b"}), _is_under("/buckets/bb", {"/buckets/b"})
-    (True, False)
-    """
-    while uri:
-        if uri in ancestors:
-            return True
-        uri = uri.rpartition("/")[0]
-    return False

@@ -1,20 +1,17 @@
 """Objects in memory: one dict a list, read and written in a unit of work that has everything to itself.
 
-Filters and order are those of `protocol`, called on the decoded objects: the reference for other backends.
+Filters and order are worked out in Python, in `selecting.py`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from kobako.databases.journal import Journal
-from kobako.protocol import filters, ordering, versions
-from kobako.protocol.jsontext import JsonObject
+from kobako.protocol import versions
 from kobako.protocol.selection import EVERYTHING, Selection
 from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
-
-OUTSIDE = frozenset({"id", "last_modified"})
-"""The fields that can be looked at without decoding an object."""
+from kobako.storage.selecting import passing, select
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -56,14 +53,10 @@ class MemoryStorage:
         return None if found is None or found.deleted else found
 
     async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
-        after, sort = selection.after, selection.sort
-        passing = self._passing(place, selection)
-        rest = [data for data in passing if after is None or ordering.is_after(data, after, sort)]
-        objects = self._in(place).by_id
-        return [objects[data["id"]] for data in ordering.in_order(rest, sort)[: selection.limit]]
+        return select(self._in(place).by_id.values(), selection)
 
     async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
-        return sum(1 for _ in self._passing(place, selection))
+        return sum(1 for _ in passing(self._in(place).by_id.values(), selection))
 
     async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
         current = self._open(place)
@@ -140,32 +133,6 @@ class MemoryStorage:
     def _set(self, state: ListState) -> None:
         self._journal.set(self._states, state.place, state)
 
-    def _passing(self, place: Place, selection: Selection) -> Iterable[JsonObject]:
-        """Return what passes the filters of a selection, decoded as far as the selection looks."""
-        decode = _decoder(selection)
-        tests = [filters.prepare(each) for each in selection.filters]
-        for each in _candidates(self._in(place), selection):
-            data = decode(each)
-            if all(test(data) for test in tests):
-                yield data
-
 
 def _by_parent(place: Place) -> tuple[str, str]:
     return place.parent, place.resource
-
-
-def _candidates(contents: Contents, selection: Selection) -> Iterable[Stored]:
-    ids = selection.ids
-    for each in contents.by_id.values():
-        if (selection.tombstones or not each.deleted) and (ids is None or each.id in ids):
-            yield each
-
-
-def _decoder(selection: Selection) -> Callable[[Stored], JsonObject]:
-    """Return what decodes an object as far as a selection looks into it: a poll, the hot path, does not."""
-    fields = {each.field for each in selection.filters} | {each.field for each in selection.sort}
-    return _outside if fields <= OUTSIDE else Stored.data
-
-
-def _outside(stored: Stored) -> JsonObject:
-    return {"id": stored.id, "last_modified": stored.last_modified}
