@@ -19,7 +19,7 @@ from kobako.databases.base import BackendUnavailable, Clock, UnfitDatabase, atte
 from kobako.databases.postgresql_connections import LIMITS, Address
 from kobako.databases.postgresql_lists import Lists
 from kobako.databases.postgresql_pool import Pool
-from kobako.databases.postgresql_session import Connection, Session, failure
+from kobako.databases.postgresql_session import ERRORS, Connection, Session
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.storage.base import Place
 from kobako.storage.postgresql import PostgreSQLStorage
@@ -92,10 +92,8 @@ class PostgreSQLDatabase:
         try:
             postgresql_connections.check_server(connection, self._address.name)
             return await postgresql_migrations.migrate(connection, self._clock, self._address.name)
-        except Exception as error:
-            if told := failure(error):
-                raise told from error
-            raise
+        except ERRORS as error:
+            raise postgresql_connections.told(error, self._address.name) from error
         finally:
             await connection.close()
 
