@@ -158,6 +158,19 @@ class TestFitness:
         with pytest.raises(UnfitDatabase, match='"nowhere" does not exist'):
             await PostgreSQLDatabase(postgresql.url("nowhere"), clock).open()
 
+    async def test_a_role_without_rights_is_told_which_it_lacks(self, postgresql: PostgreSQL, clock: Clock) -> None:
+        postgresql.sql("DROP DATABASE IF EXISTS strict", "postgres")
+        postgresql.sql("DROP ROLE IF EXISTS poor")
+        postgresql.sql("CREATE ROLE poor LOGIN")
+        postgresql.sql("CREATE DATABASE strict")
+        poor = PostgreSQLDatabase(postgresql.url("strict").replace("kobako@", "poor@"), clock)
+
+        with pytest.raises(UnfitDatabase, match="permission denied for schema public"):
+            await poor.migrate()
+        await PostgreSQLDatabase(postgresql.url("strict"), clock).migrate()
+        with pytest.raises(UnfitDatabase, match="permission denied for table metadata"):
+            await poor.open()
+
 
 class Mortal(asyncpg.Connection):  # type: ignore[type-arg, unused-ignore]
     """A connection that is lost before its statement of this number."""

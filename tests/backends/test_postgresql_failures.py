@@ -13,7 +13,8 @@ from tests.servers.proxy import Proxy
 from kobako.databases import postgresql_connections, postgresql_pool
 from kobako.databases.base import BackendUnavailable, TryAgain, attempts
 from kobako.databases.connections import Connections
-from kobako.databases.postgresql import PostgreSQLDatabase, PostgreSQLUnit
+from kobako.databases.postgresql import PostgreSQLDatabase
+from kobako.databases.postgresql_units import PostgreSQLUnit
 from kobako.protocol import jsontext
 from kobako.storage.base import DuplicateTimestamp, Place
 from kobako.testing import Clock

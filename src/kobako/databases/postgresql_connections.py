@@ -10,7 +10,7 @@ import asyncpg
 
 from kobako.databases import postgresql_migrations
 from kobako.databases.base import BackendUnavailable, UnfitDatabase
-from kobako.databases.postgresql_session import Connection, failure
+from kobako.databases.postgresql_session import ERRORS, Connection, failure
 
 OLDEST = 14
 """The first version of PostgreSQL that is served: older ones are not maintained any more."""
@@ -69,14 +69,15 @@ class Address:
             # The error may quote the password, if that stands where a port should.
             raise UnfitDatabase(f"{self.name}: its URL has no form that is known") from None
         except Exception as error:
-            raise self._told(error) from error
+            raise told(error, self.name) from error
 
-    def _told(self, error: Exception) -> Exception:
-        """Return why there is no connection, in the words of the contract. The password is in none of them."""
-        reason = f"{self.name}: {error or type(error).__name__}"
-        if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith(REFUSED):
-            return UnfitDatabase(reason)
-        return BackendUnavailable(reason) if failure(error) else error
+
+def told(error: Exception, name: str) -> Exception:
+    """Return why a database can not be used, in the words of the contract. The password is in none of them."""
+    reason = f"{name}: {error or type(error).__name__}"
+    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith(REFUSED):
+        return UnfitDatabase(reason)
+    return BackendUnavailable(reason) if failure(error) else error
 
 
 async def check(connection: Connection, name: str) -> None:
@@ -84,10 +85,8 @@ async def check(connection: Connection, name: str) -> None:
     try:
         check_server(connection, name)
         await postgresql_migrations.check(connection, name)
-    except Exception as error:
-        if told := failure(error):
-            raise told from error
-        raise
+    except ERRORS as error:
+        raise told(error, name) from error
 
 
 def check_server(connection: Connection, name: str) -> None:

@@ -91,7 +91,8 @@ class Pool:
         """Return a new connection, in the place that the caller has."""
         try:
             if old:
-                self._end(old)
+                self._born.pop(old, None)
+                await _close(old)
             self._check_not_failed()
             new = await self._connect()
         except BaseException as error:

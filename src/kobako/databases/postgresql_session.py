@@ -17,10 +17,7 @@ CHUNK = 500
 """How many rows are fetched at a time where there may be very many."""
 
 IN_THE_WAY = {"40001", "40P01", "55P03"}
-"""Serialization failure, deadlock, lock not available in time: the same unit may succeed another time.
-
-So it may when a plan was made for another schema, before a migration.
-"""
+"""Serialization failure, deadlock, lock not available in time: the same unit may succeed another time."""
 
 # What is no defect of ours: resources (53), the operator (57), a connection that is gone, a system error (58),
 # a transaction that is over or reads only (25), a refused login, configuration limits.
@@ -29,14 +26,18 @@ UNAVAILABLE = ("08", "25", "28", "3D", "53", "55", "57", "58", "XX")
 LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """The connection is gone, or has no answer; `OSError` includes timeouts."""
 
+ERRORS = (asyncpg.PostgresError, *LOST)
+"""What the driver raises."""
 
 HARMLESS = (asyncpg.PostgresError, asyncpg.DataError)
+"""What leaves the connection in a known state: told by the server, or never sent."""
 
 
 def failure(error: BaseException) -> Exception | None:
     """Return an error of the driver in the words of the contract; None for what has to go through as it is."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
+        # The last: a plan that was made before a migration.
         if state in IN_THE_WAY or isinstance(error, asyncpg.InvalidCachedStatementError):
             return TryAgain(f"PostgreSQL: {error}")
         return BackendUnavailable(f"PostgreSQL: {error}") if state.startswith(UNAVAILABLE) else None
@@ -95,7 +96,6 @@ class Session:
             raise BackendUnavailable("the unit of work is over")
 
     def _note(self, error: BaseException) -> None:
-        # After an error that the server told the connection is in a known state, after most others it is not.
         is_fatal = isinstance(error, asyncpg.PostgresError) and error.severity_en in ("FATAL", "PANIC")
         if is_fatal or not isinstance(error, HARMLESS) or self._connection.is_closed():
             self.is_lost = True

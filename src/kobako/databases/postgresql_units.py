@@ -1,0 +1,165 @@
+"""Units of work on PostgreSQL: a connection of the pool and a transaction on it, from the begin to the commit.
+
+A connection goes back to the pool only when the server has said that the transaction is over; one that nobody knows
+the state of, since it was cut or its task cancelled, is ended.
+"""
+
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from types import TracebackType
+
+from kobako.databases.base import BackendUnavailable, Clock, UnfitDatabase
+from kobako.databases.postgresql_lists import Lists
+from kobako.databases.postgresql_pool import Pool
+from kobako.databases.postgresql_session import Connection, Session
+from kobako.permission.postgresql import PostgreSQLPermission
+from kobako.storage.base import Place
+from kobako.storage.postgresql import PostgreSQLStorage
+
+
+class PostgreSQLUnit:
+    """A unit of work on one connection."""
+
+    __slots__ = ("_begin", "_clock", "_connection", "_pool", "lists", "permission", "session", "storage")
+
+    session: Session
+    lists: Lists
+    storage: PostgreSQLStorage
+    permission: PostgreSQLPermission
+
+    def __init__(self, pool: Pool, clock: Clock, begin: str) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._begin = begin
+
+    async def _enter(self) -> None:
+        """Begin the transaction. A connection that died while nobody used it is replaced, once."""
+        for is_last in (False, True):
+            self._use(await self._take())
+            try:
+                await self.session.execute(self._begin)
+                return
+            except BaseException as error:
+                is_dead = self.session.is_lost and isinstance(error, BackendUnavailable)
+                await self._undo()
+                if is_last or not is_dead:
+                    raise
+                # Whatever ended it has ended those that are as old.
+                self._pool.discard_idle()
+
+    async def _take(self) -> Connection:
+        try:
+            return await self._pool.take()
+        except UnfitDatabase as error:
+            # It could not be looked at when it was opened.
+            raise BackendUnavailable(str(error)) from error
+
+    def _use(self, connection: Connection) -> None:
+        self._connection = connection
+        self.session = session = Session(connection)
+        self.lists = Lists(session)
+        self.storage = PostgreSQLStorage(session, self.lists, self._clock)
+        self.permission = PostgreSQLPermission(session)
+
+    async def _commit(self) -> None:
+        """End the transaction so that it is kept. Raises BackendUnavailable when it is not, or nobody knows."""
+        try:
+            # A transaction in which a statement failed can be ended, but not kept: PostgreSQL says so in the tag.
+            if self.session.is_lost or await self.session.execute("COMMIT") != "COMMIT":
+                raise BackendUnavailable("PostgreSQL: a statement of the unit of work had failed")
+        finally:
+            self._release()
+
+    async def _undo(self) -> None:
+        """End the transaction. Without a connection that has happened by itself."""
+        try:
+            if not self.session.is_lost:
+                with suppress(BackendUnavailable):
+                    await self.session.execute("ROLLBACK")
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Give the connection back, unless something is left on it."""
+        self.session.end()
+        if self.session.is_lost or self._connection.is_in_transaction():
+            self._pool.discard(self._connection)
+        else:
+            self._pool.give_back(self._connection)
+
+
+class ReadingUnit(PostgreSQLUnit):
+    """A unit of work that reads: all of it sees one snapshot, taken at the first statement."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> "ReadingUnit":
+        await self._enter()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._undo()
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        """Nothing was written, so there is nothing to undo."""
+        return nullcontext()
+
+
+class WritingUnit(PostgreSQLUnit):
+    """A unit of work that writes: its lists are its own, from its beginning to its commit."""
+
+    __slots__ = ("_emptied", "_places")
+
+    def __init__(
+        self, pool: Pool, clock: Clock, begin: str, places: Collection[Place] = (), emptied: Collection[str] = ()
+    ) -> None:
+        super().__init__(pool, clock, begin)
+        self._places = places
+        self._emptied = emptied
+
+    async def __aenter__(self) -> "WritingUnit":
+        await self._enter()
+        try:
+            await self.lists.lock_all(self._places, self._emptied)
+        except BaseException:
+            await self._undo()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            await self._undo()
+            return
+        try:
+            await self.lists.remove_unused()
+        except BaseException:
+            await self._undo()
+            raise
+        await self._commit()
+
+    def savepoint(self) -> "Savepoint":
+        """Undo what was done inside when an exception leaves it."""
+        return Savepoint(self.session, self.lists)
+
+
+class Savepoint:
+    """A part of a unit that may be undone alone. Of the same names PostgreSQL means the innermost."""
+
+    __slots__ = ("_known", "_lists", "_session")
+
+    def __init__(self, session: Session, lists: Lists) -> None:
+        self._session = session
+        self._lists = lists
+
+    async def __aenter__(self) -> None:
+        self._known = self._lists.known()
+        await self._session.execute("SAVEPOINT part")
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self._session.execute("RELEASE part")
+        elif not self._session.is_lost:
+            await self._session.execute("ROLLBACK TO part; RELEASE part")
+            self._lists.forget_since(self._known)
