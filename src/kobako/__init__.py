@@ -14,6 +14,7 @@ from kobako.permission.base import AUTHENTICATED, EVERYONE
 from kobako.protocol.errors import ApiError, InvalidParameters, Problem, invalid
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
 from kobako.protocol.jsontext import JsonObject, encode
+from kobako.protocol.principals import length_problem
 from kobako.settings import Settings, SettingsError, read_settings
 from kobako.storage.base import Stored
 
@@ -43,5 +44,6 @@ __all__ = [
     "encode",
     "install_middlewares",
     "invalid",
+    "length_problem",
     "read_settings",
 ]

@@ -367,3 +367,35 @@ async def test_two_grants_at_once_are_both_kept(client: Client) -> None:
 
     assert {each.status for each in answers} == {200}
     assert (await acl(client, B))["read"] == {f"u:{n}" for n in range(20)}
+
+
+LONG = "account:" + "é" * 500
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "where"),
+    [
+        ("PUT", {"permissions": {"read": ["a", LONG]}}, "permissions.read.1"),
+        ("PATCH", {"permissions": {"read": [LONG]}}, "permissions.read.0"),
+        ("PATCH", [{"op": "add", "path": f"/permissions/read/{LONG}"}], None),
+        ("PATCH", [{"op": "add", "path": "/permissions/read", "value": [LONG]}], None),
+    ],
+)
+async def test_a_principal_has_1000_bytes_at_most(client: Client, method: str, body: Any, where: str | None) -> None:
+    await client.put("/buckets/b")
+    headers = {"Content-Type": "application/json-patch+json"} if isinstance(body, list) else {}
+
+    refused = await client.request(method, "/buckets/b", json=body, headers=headers)
+
+    assert refused.status == 400
+    assert "is longer than 1000 bytes" in refused.json["message"]
+    assert where is None or refused.json["details"][0]["name"] == where
+
+
+async def test_a_member_of_a_group_has_1000_bytes_at_most(client: Client) -> None:
+    await client.put("/buckets/b")
+
+    refused = await client.put("/buckets/b/groups/g", {"members": ["account:" + "é" * 496, LONG]})
+
+    assert (refused.status, refused.json["details"][0]["name"]) == (400, "data.members.1")
+    assert (await client.put("/buckets/b/groups/g", {"members": ["account:" + "é" * 496]})).status == 201

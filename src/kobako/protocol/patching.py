@@ -18,6 +18,7 @@ from kobako.protocol import jsontext
 from kobako.protocol.errors import InvalidParameters, Problem, invalid
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.ordering import equal
+from kobako.protocol.principals import length_problem
 
 MAX_OPERATIONS = 1_000
 """Operations of one JSON Patch."""
@@ -201,12 +202,16 @@ class _Document:
     def _mend_principal(principals: JsonObject, name: str) -> None:
         if not name:
             raise ValueError("a principal is not empty")
+        if wrong := length_problem(name):
+            raise ValueError(f"principal {wrong}")
         if name in principals:
             principals[name] = name
 
     def _principals(self, name: str, value: Any) -> JsonObject:
         if type(value) not in (list, dict) or not all(type(each) is str and each for each in value):
             raise ValueError(f"/permissions/{name} is neither a list of principals nor an object with them as keys")
+        if wrong := next(filter(None, map(length_problem, value)), None):
+            raise ValueError(f"principal {wrong}")
         self._spend(len(value))
         return _itself(value)
 

@@ -14,6 +14,7 @@ import msgspec
 from kobako.protocol import jsontext
 from kobako.protocol.errors import MAX_PROBLEMS, Problem
 from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.principals import length_problem
 
 GivenPermissions = dict[str, list[str] | None]
 """Permission -> principals; None where the client wrote null."""
@@ -104,3 +105,5 @@ def _principal_faults(permission: str, principals: list[Any]) -> Iterator[Proble
             yield Problem("body", name, "Required")
         elif not isinstance(principal, str):
             yield Problem("body", name, f"{shown(principal)} is not a string: {{'': ''}}")
+        elif wrong := length_problem(principal):
+            yield Problem("body", name, wrong)

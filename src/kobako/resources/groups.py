@@ -4,7 +4,18 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
 
-from kobako import EVERYONE, NAME, Change, InvalidParameters, JsonObject, Problem, Resource, Target, Transaction
+from kobako import (
+    EVERYONE,
+    NAME,
+    Change,
+    InvalidParameters,
+    JsonObject,
+    Problem,
+    Resource,
+    Target,
+    Transaction,
+    length_problem,
+)
 from kobako.resources.buckets import BUCKET
 
 MAX_FAULTS: Final = 100
@@ -42,6 +53,8 @@ def _faults(members: Any, name: str) -> Iterable[Problem]:
         if not isinstance(member, str):
             rule = "Required" if member is None else f"{str(member)[:100]} is not a string: {{'': ''}}"
             yield Problem("body", f"{name}.{position}", rule)
+        elif wrong := length_problem(member):
+            yield Problem("body", f"{name}.{position}", wrong)
         elif not member:
             yield Problem("body", f"{name}.{position}", "Required")
         elif member == EVERYONE or member.startswith("/buckets/"):
