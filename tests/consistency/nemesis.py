@@ -1,0 +1,166 @@
+"""The nemesis: does to the server what happens to servers, at moments spread over the operations of a run.
+
+Source: reliability, section 3, B.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import psutil
+from tests.consistency.backends import Backend, DatabaseServer
+from tests.consistency.control import Control
+from tests.consistency.history import Fault
+from tests.consistency.proxy import Proxy
+from tests.consistency.service import Service
+from tests.consistency.stage import Stage
+
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Nemesis:
+    """What it can reach, and what it has done: by kind."""
+
+    backend: Backend
+    stage: Stage
+    service: Service
+    control: Control
+    random: random.Random
+    database: DatabaseServer | None = None
+    proxy: Proxy | None = None
+    done: Counter[str] = field(default_factory=Counter)
+
+    def schedule(self, kills: int) -> list[str]:
+        """Return so many kills, each kind in its share, and half as many other faults, in a random order."""
+        killing = [each for each in self.backend.faults if each in KILLS]
+        others = [each for each in self.backend.faults if each not in KILLS]
+        chosen = [killing[number % len(killing)] for number in range(kills)]
+        if others:
+            chosen += [others[number % len(others)] for number in range(kills // 2)]
+        self.random.shuffle(chosen)
+        return chosen
+
+    async def run(self, kinds: list[str], operations: int) -> None:
+        """Do faults, one after the other, spread evenly over the next operations."""
+        first = self.stage.operations
+        for number, kind in enumerate(kinds, 1):
+            await self.stage.reach(first + operations * number // (len(kinds) + 1))
+            await self.do(kind)
+
+    async def do(self, kind: str) -> None:
+        """Do a fault and put it right; it is noted, however it ends."""
+        start = self.stage.now()
+        try:
+            await FAULTS[kind](self)
+        finally:
+            self.done[kind] += 1
+            self.stage.emit(Fault(start=start, end=self.stage.now(), kind=kind))
+
+    async def a_while(self, shortest_s: float, longest_s: float) -> None:
+        """Let a fault last."""
+        await asyncio.sleep(self.random.uniform(shortest_s, longest_s))
+
+    def worker(self) -> psutil.Process | None:
+        """Return any worker, None while all are being replaced."""
+        workers = self.service.workers()
+        return self.random.choice(workers) if workers else None
+
+
+async def kill_worker(nemesis: Nemesis) -> None:
+    """Kill a worker; the master replaces it."""
+    if worker := nemesis.worker():
+        worker.kill()
+
+
+async def kill_master(nemesis: Nemesis) -> None:
+    """Kill the master alone; its workers end by themselves, and all is started again."""
+    await nemesis.service.kill_master()
+    await nemesis.service.start()
+
+
+async def kill_everything(nemesis: Nemesis) -> None:
+    """Kill all processes of the server at once, and start it again."""
+    nemesis.service.kill_all()
+    await nemesis.service.start()
+
+
+async def freeze_worker(nemesis: Nemesis) -> None:
+    """Stop a worker for some time, wherever it is: a lock that it has stays locked."""
+    if worker := nemesis.worker():
+        worker.suspend()
+        try:
+            await nemesis.a_while(0.2, 1.5)
+        finally:
+            worker.resume()
+
+
+async def move_clock(nemesis: Nemesis) -> None:
+    """Set the server's clock forward or back by an hour, and right again."""
+    nemesis.control.clock_ms = nemesis.random.choice([-HOUR_MS, HOUR_MS])
+    await nemesis.a_while(0.2, 1)
+    nemesis.control.clock_ms = 0
+
+
+async def fill_disk(nemesis: Nemesis) -> None:
+    """Leave no room in the database."""
+    nemesis.control.disk_is_full = True
+    await nemesis.a_while(0.2, 1)
+    nemesis.control.disk_is_full = False
+
+
+async def restart_database(nemesis: Nemesis) -> None:
+    """Kill the database with all its processes, and start it again."""
+    assert nemesis.database is not None
+    await asyncio.to_thread(nemesis.database.kill)
+    await nemesis.a_while(0, 0.5)
+    await asyncio.to_thread(nemesis.database.restart)
+
+
+async def cut(nemesis: Nemesis) -> None:
+    """Cut every connection to the database."""
+    assert nemesis.proxy is not None
+    nemesis.proxy.cut()
+
+
+async def cut_at_commit(nemesis: Nemesis) -> None:
+    """Cut a connection when a COMMIT has just been passed on."""
+    assert nemesis.proxy is not None
+    nemesis.proxy.cut_at(nemesis.backend.commit)
+    await nemesis.a_while(0.1, 0.3)
+
+
+async def delay(nemesis: Nemesis) -> None:
+    """Slow down every message to and from the database."""
+    assert nemesis.proxy is not None
+    nemesis.proxy.delay_s = nemesis.random.uniform(0.005, 0.05)
+    await nemesis.a_while(0.2, 1)
+    nemesis.proxy.delay_s = 0.0
+
+
+async def hold(nemesis: Nemesis) -> None:
+    """Pass nothing to or from the database for a time, as when a cable is out."""
+    assert nemesis.proxy is not None
+    nemesis.proxy.hold()
+    await nemesis.a_while(0.2, 2)
+    nemesis.proxy.release()
+
+
+KILLS: dict[str, Callable[[Nemesis], Awaitable[None]]] = {
+    "worker": kill_worker,
+    "master": kill_master,
+    "everything": kill_everything,
+    "database": restart_database,
+}
+FAULTS = {
+    **KILLS,
+    "freeze": freeze_worker,
+    "clock": move_clock,
+    "disk_full": fill_disk,
+    "cut": cut,
+    "cut_at_commit": cut_at_commit,
+    "delay": delay,
+    "hold": hold,
+}

@@ -1,0 +1,301 @@
+"""Writers: random writes of every kind to few records, each noted with what came of it."""
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from tests.consistency.client import Answer, Client, Unanswered
+from tests.consistency.history import UNKNOWN, Op
+from tests.consistency.stage import Stage
+from tests.consistency.world import (
+    INTRUDER,
+    LISTS,
+    LONGEST_LOG,
+    PAIRS,
+    PLAIN_IDS,
+    STABLE,
+    VOLATILE,
+    WRITER,
+    collection,
+    records,
+)
+
+FILLER = "x" * 9000
+IMPOSSIBLE = '"1"'
+"""A version that nothing has."""
+
+
+class Sent(NamedTuple):
+    """A request that was sent: when, and what was answered, None if nothing."""
+
+    start: float
+    end: float
+    answer: Answer | None
+
+    @property
+    def status(self) -> int:
+        """The status, UNKNOWN without an answer."""
+        return self.answer.status if self.answer else UNKNOWN
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The object that was answered, empty for an error."""
+        return self.answer.body["data"] if self.answer and self.status < 300 else {}
+
+
+class Writer:
+    """One writer: takes operations until none is left."""
+
+    def __init__(self, name: str, stage: Stage, seed: str) -> None:
+        self.name = name
+        self._stage = stage
+        self._random = random.Random(seed)
+        self._client = Client(stage.port, WRITER)
+        self._intruder = Client(stage.port, INTRUDER)
+        self._tokens = 0
+        self._field = f"f-{name}"
+
+    async def run(self) -> None:
+        """Write until no operation is left."""
+        while self._stage.take():
+            [operation] = self._random.choices(list(OPERATIONS), list(OPERATIONS.values()))
+            await operation(self)
+        self._client.close()
+        self._intruder.close()
+
+    # Single records.
+
+    async def put(self) -> None:
+        """Create or replace a record."""
+        await self._put()
+
+    async def put_version(self) -> None:
+        """Replace the version that was seen last."""
+        place, id = self._any()
+        version = self._stage.known.get((place, id), 1)
+        sent, data, token = await self._send_put(place, id, If_Match=f'"{version}"')
+        self._note(sent, "put", place, id, token, patch=data, if_match=version)
+
+    async def put_new(self) -> None:
+        """Create a record, if there is none."""
+        place, id = self._any()
+        sent, data, token = await self._send_put(place, id, If_None_Match="*")
+        self._note(sent, "put", place, id, token, patch=data, if_none_match=True)
+
+    async def put_large(self) -> None:
+        """Write a record that needs pages of its own."""
+        await self._put(filler=FILLER[: self._random.randrange(3000, len(FILLER))])
+
+    async def put_past(self) -> None:
+        """Ask for a timestamp of the past, for an object that is or was there: it gets a new one (S16)."""
+        place, id = self._any()
+        if version := self._stage.known.get((place, id)):
+            await self._put(place, id, last_modified=self._random.choice([1000, version - 1]))
+
+    async def post(self) -> None:
+        """Create a record of a given id, or get the one there is."""
+        place, id = self._any()
+        token, data = self._content()
+        sent = await self._send("POST", records(place), {"data": {"id": id, **data}})
+        # What is there already is answered, and was read, not written.
+        kind = "get" if sent.status == 200 else "post"
+        self._note(sent, kind, place, id, token if kind == "post" else "")
+
+    async def patch(self) -> None:
+        """Change one field, the writer's own, and leave those of others."""
+        place, id = self._any()
+        token, data = self._content()
+        body, kind = {"data": data}, "application/merge-patch+json"
+        sent = await self._send("PATCH", f"{records(place)}/{id}", body, Content_Type=kind)
+        self._note(sent, "patch", place, id, token, patch=data)
+
+    async def append(self) -> None:
+        """Add an element to an array; a new one is begun where there is none, or it is long enough."""
+        place = self._random.choice(STABLE)
+        id, token = f"log-{self._stage.logs.setdefault(place, 0)}", self._token()
+        operations = [{"op": "add", "path": "/data/items/-", "value": token}]
+        kind = "application/json-patch+json"
+        sent = await self._send("PATCH", f"{records(place)}/{id}", operations, Content_Type=kind)
+        items = sent.data.get("items", ())
+        self._note(sent, "append", place, id, token, count=len(items))
+        if len(items) >= LONGEST_LOG and id == f"log-{self._stage.logs[place]}":
+            self._stage.logs[place] += 1
+        if sent.status == 404:
+            token = self._token()
+            body = {"data": {"by": token, "items": []}}
+            sent = await self._send("PUT", f"{records(place)}/{id}", body, If_None_Match="*")
+            self._note(sent, "put", place, id, token, if_none_match=True)
+
+    async def delete(self) -> None:
+        """Delete a record."""
+        place, id = self._any()
+        sent = await self._send("DELETE", f"{records(place)}/{id}")
+        self._note(sent, "delete", place, id)
+
+    async def delete_version(self) -> None:
+        """Delete the version that was seen last."""
+        place, id = self._any()
+        version = self._stage.known.get((place, id), 1)
+        sent = await self._send("DELETE", f"{records(place)}/{id}", If_Match=f'"{version}"')
+        self._note(sent, "delete", place, id, if_match=version)
+
+    async def get(self) -> None:
+        """Read a record."""
+        place, id = self._any()
+        self._note(await self._send("GET", f"{records(place)}/{id}"), "get", place, id)
+
+    # Several at once.
+
+    async def delete_several(self) -> None:
+        """Delete those of some records that are there."""
+        place, ids = self._random.choice(LISTS), self._random.sample(PLAIN_IDS, 3)
+        sent = await self._send("DELETE", f"{records(place)}?in_id={','.join(ids)}")
+        gone = {each["id"]: each["last_modified"] for each in sent.data or ()}
+        for id in ids:
+            status = 404 if sent.status == 200 and id not in gone else sent.status
+            self._emit(sent, "delete", place, id, status, version=gone.get(id, 0))
+
+    async def batch(self) -> None:
+        """Write both halves of a pair, and a record that others write, in either order of the lists."""
+        token, data = self._content()
+        pair = f"pair-{self.name}-{self._random.randrange(PAIRS)}"
+        parts = [(place, pair, {}) for place in STABLE]
+        shared = self._random.choice(PLAIN_IDS)
+        version = self._stage.known.get((STABLE[0], shared), 1)
+        parts.append((STABLE[0], shared, self._random.choice([{}, {"If-Match": f'"{version}"'}])))
+        self._random.shuffle(parts)
+        await self._batch(parts, token, data)
+
+    async def batch_that_fails(self) -> None:
+        """Ask for all of a batch or nothing, with a part that cannot be done."""
+        token, data = self._content()
+        pair = f"pair-{self.name}-{self._random.randrange(PAIRS)}"
+        parts = [(place, pair, {}) for place in self._random.sample(STABLE, len(STABLE))]
+        parts.append((STABLE[1], self._random.choice(PLAIN_IDS), {"If-Match": IMPOSSIBLE}))
+        await self._batch(parts, token, data, atomic=True)
+
+    async def remake(self) -> None:
+        """Delete a collection, and make it again."""
+        for method, kind in (("DELETE", "drop"), ("PUT", "make")):
+            self._emit(await self._send(method, collection(VOLATILE)), kind, VOLATILE)
+
+    async def intrude(self) -> None:
+        """Try to write without the right to, directly or in a batch."""
+        place, id = self._any()
+        token, data = self._content()
+        path, body = f"{records(place)}/{id}", {"data": data}
+        if self._random.random() < 0.5:
+            sent = await self._send("PUT", path, body, client=self._intruder)
+            status = sent.status
+        else:
+            parts = {"requests": [{"method": "PUT", "path": path, "body": body}]}
+            sent = await self._send("POST", "/v1/batch", parts, client=self._intruder)
+            status = sent.answer.body["responses"][0]["status"] if sent.answer and sent.status == 200 else sent.status
+        self._emit(sent, "intrude", place, id, status, token=token)
+
+    async def _put(self, place: str = "", id: str = "", **more: Any) -> None:
+        if not place:
+            place, id = self._any()
+        sent, data, token = await self._send_put(place, id, more)
+        self._note(sent, "put", place, id, token, patch=data)
+
+    async def _send_put(
+        self, place: str, id: str, more: dict[str, Any] | None = None, **headers: str
+    ) -> tuple[Sent, dict[str, str], str]:
+        token, data = self._content()
+        sent = await self._send("PUT", f"{records(place)}/{id}", {"data": {**data, **(more or {})}}, **headers)
+        return sent, data, token
+
+    async def _batch(
+        self,
+        parts: list[tuple[str, str, dict[str, str]]],
+        token: str,
+        data: dict[str, str],
+        atomic: bool = False,
+    ) -> None:
+        requests = [
+            {"method": "PUT", "path": f"{records(place)}/{id}", "headers": headers, "body": {"data": data}}
+            for place, id, headers in parts
+        ]
+        sent = await self._send("POST", "/v1/batch", {"requests": requests, "atomic": atomic})
+        done = sent.answer.body["responses"] if sent.answer and sent.status == 200 else [{}] * len(parts)
+        for (place, id, headers), response in zip(parts, done, strict=True):
+            answered = response["body"].get("data") if response else None
+            self._emit(
+                sent,
+                "put",
+                place,
+                id,
+                response.get("status", sent.status),
+                token=token,
+                batch=token,
+                patch=data,
+                fields=_fields(answered) if answered else None,
+                version=answered["last_modified"] if answered else 0,
+                if_match=int(headers["If-Match"].strip('"')) if headers else 0,
+            )
+
+    # What all need.
+
+    def _any(self) -> tuple[str, str]:
+        return self._random.choice(LISTS), self._random.choice(PLAIN_IDS)
+
+    def _token(self) -> str:
+        self._tokens += 1
+        return f"{self.name}-{self._tokens}"
+
+    def _content(self) -> tuple[str, dict[str, str]]:
+        token = self._token()
+        return token, {"by": token, self._field: token}
+
+    async def _send(
+        self, method: str, path: str, body: Any = None, client: Client | None = None, **headers: str
+    ) -> Sent:
+        client = client or self._client
+        await client.connect()
+        start = self._stage.now()
+        try:
+            answer = await client.call(method, path, body, **headers)
+        except Unanswered:
+            answer = None
+        return Sent(start, self._stage.now(), answer)
+
+    def _note(self, sent: Sent, kind: str, place: str, id: str, token: str = "", **more: Any) -> None:
+        """Note a request for one record."""
+        data = sent.data
+        version = data.get("last_modified", 0)
+        if version:
+            self._stage.known[place, id] = version
+        fields = _fields(data) if data and "items" not in data and kind != "delete" else None
+        self._emit(sent, kind, place, id, sent.status, version=version, token=token, fields=fields, **more)
+
+    def _emit(self, sent: Sent, kind: str, place: str, id: str = "", status: int | None = None, **more: Any) -> None:
+        status = sent.status if status is None else status
+        self._stage.emit(
+            Op(start=sent.start, end=sent.end, writer=self.name, kind=kind, list=place, id=id, status=status, **more)
+        )
+
+
+def _fields(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in ("id", "last_modified", "filler")}
+
+
+OPERATIONS: dict[Callable[[Writer], Awaitable[None]], float] = {
+    Writer.put: 18,
+    Writer.put_version: 10,
+    Writer.put_new: 5,
+    Writer.put_large: 3,
+    Writer.put_past: 2,
+    Writer.post: 7,
+    Writer.patch: 14,
+    Writer.append: 12,
+    Writer.delete: 7,
+    Writer.delete_version: 3,
+    Writer.get: 5,
+    Writer.delete_several: 2,
+    Writer.batch: 8,
+    Writer.batch_that_fails: 1.5,
+    Writer.remake: 0.3,
+    Writer.intrude: 2,
+}
+"""How often each is done."""
