@@ -1,13 +1,13 @@
 """The backends that the oracle runs on: a row each.
 
-A backend with a server of its own names a class with start(), stop(), kill(), restart() and url; connections to it go
-through the oracle's proxy, which cuts them, at the bytes of a COMMIT too.
+A backend with a server of its own names what makes one (`tests/servers`); connections to it go through the oracle's
+proxy, which cuts them, at the bytes that end a write too.
 """
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tests.consistency.hooks import Pause
 
@@ -15,57 +15,61 @@ from tests.consistency.hooks import Pause
 class DatabaseServer(Protocol):
     """A database server that a run starts, kills and starts again, on the same port and data."""
 
-    url: str
+    port: int
+    process: "subprocess.Popen[bytes] | None"
 
-    def start(self) -> None:
-        """Start it; return when it answers."""
+    def url(self) -> str:
+        """Return what a client connects to."""
         ...
 
-    def stop(self) -> None:
-        """Stop it in good order."""
+    def start(self) -> None:
+        """Run it, after a kill too; return once it serves."""
         ...
 
     def kill(self) -> None:
-        """Kill it with all its processes."""
+        """End it with all its processes at once."""
         ...
 
-    def restart(self) -> None:
-        """Start it again, after a kill too."""
+    def remove(self) -> None:
+        """End it, and leave nothing behind."""
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backend:
-    """`server` makes the database's server in a folder, None where there is none. `commit`: bytes that end a write.
+    """`server` makes the database's server, None where there is none. `commit`: the bytes that end a write.
 
-    `pauses`: where the server sleeps, how often and how long. `faults`: those that make sense here.
+    `faults`: those of `nemesis.py` that make sense here; one that stands there twice is done twice as often. `pauses`:
+    where the server sleeps, how often and how long.
     """
 
     name: str
     faults: tuple[str, ...]
     pauses: dict[str, Pause]
-    server: Callable[[Path], DatabaseServer] | None = None
+    server: Callable[[], DatabaseServer] | None = None
     commit: bytes = b""
 
     def environ(self, url: str) -> dict[str, str]:
-        """Return the settings for a database."""
-        kinds = ("STORAGE", "PERMISSION")
-        return {f"KOBAKO_{kind}_{key}": value for kind in kinds for key, value in self._settings(url).items()}
-
-    def _settings(self, url: str) -> dict[str, Any]:
-        return {"BACKEND": self.name, "URL": url}
+        """Return the settings for a database; the files of SQLite are where the server is started."""
+        if not url:
+            return {}
+        kinds = ("STORAGE", "PERMISSION", "CACHE")
+        return {f"KOBAKO_{kind}_BACKEND": self.name for kind in kinds} | {f"KOBAKO_{kind}_URL": url for kind in kinds}
 
 
 BACKENDS = {
     each.name: each
     for each in (
         Backend(
-            "sqlite",
-            faults=("worker", "worker", "worker", "freeze", "clock", "disk_full", "master", "everything"),
+            name="sqlite",
+            faults=(
+                *("worker", "point", "worker", "point", "everything", "master"),
+                *("freeze", "clock", "disk_full", "file_limit", "stop"),
+            ),
             # One writer at a time: all others wait for whoever sleeps.
             pauses={
                 "before_lock": Pause(0.05, 20),
-                "before_part": Pause(0.02, 5),
+                "after_lock": Pause(0.02, 10),
                 "before_list": Pause(0.1, 20),
                 "before_commit": Pause(0.02, 20),
                 "before_answer": Pause(0.02, 20),

@@ -7,7 +7,7 @@ Source: reliability, 3.1.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from kobako.http.responses import error_response, json_response
 from kobako.http.routing import Step
 from kobako.http.site import Call, Site
 from kobako.model import access, objects
-from kobako.model.transaction import Beginning, Transaction
+from kobako.model.transaction import Backends, Beginning, Transaction
 from kobako.protocol import batch, etags, versions
 from kobako.protocol.errors import ApiError
 from kobako.protocol.messages import Response
@@ -35,19 +35,17 @@ async def _window() -> None:
 
 def versions_are_taken_before_the_lock() -> None:
     """Read the clock and the list's timestamp, then wait for the lock: Kinto's way (S1, S3)."""
+    written: ContextVar[Collection[Place]] = ContextVar("written")
     taken: ContextVar[dict[Place, int]] = ContextVar("taken")
-    begin, enter, next_version = Beginning.__init__, Beginning.__aenter__, SQLiteStorage._next_version
+    begin, enter, next_version = Backends.begin, Beginning.__aenter__, SQLiteStorage._next_version
 
-    def noted(self: Any, backends: Any, lists: Any) -> None:
-        begin(self, backends, lists)
-        wanted.set(lists)
-
-    wanted: ContextVar[Any] = ContextVar("wanted")
+    def noted(self: Any, lists: Collection[Place] = (), *others: Any) -> Any:
+        written.set(lists)
+        return begin(self, lists, *others)
 
     async def entered(self: Any) -> Transaction:
         found = {}
-        places = wanted.get()
-        if places:
+        if places := written.get():
             async with self._backends.database.begin() as unit:
                 for place in places:
                     current = await unit.storage.timestamp(place)
@@ -69,7 +67,7 @@ def versions_are_taken_before_the_lock() -> None:
         )
         return self._run(moved, (*name, version))[0][0], version
 
-    Beginning.__init__, Beginning.__aenter__ = noted, entered
+    Backends.begin, Beginning.__aenter__ = noted, entered
     SQLiteStorage._next_version = assigned
 
 

@@ -7,32 +7,34 @@ import mmap
 import struct
 from pathlib import Path
 
-_NUMBERS = struct.Struct("=qq")
+
+class Number:
+    """One of the numbers, by its place in the file."""
+
+    _FORM = struct.Struct("=q")
+
+    def __init__(self, place: int) -> None:
+        self._at = place * self._FORM.size
+
+    def __get__(self, control: "Control", _: type) -> int:
+        return int(self._FORM.unpack_from(control.shared, self._at)[0])
+
+    def __set__(self, control: "Control", value: int) -> None:
+        self._FORM.pack_into(control.shared, self._at, value)
 
 
 class Control:
-    """`clock_ms`: by how much the clock is wrong. `disk_is_full`: whether the database may not grow."""
+    """The numbers, all 0 at first."""
+
+    clock_ms = Number(0)
+    """By how much the clock is ahead."""
+    disk_is_full = Number(1)
+    """1 while the database may not grow."""
+    kills_at = Number(2)
+    """The number of the point where the next worker to come by is killed; it sets it back to 0."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            path.write_bytes(bytes(_NUMBERS.size))
+            path.write_bytes(bytes(4096))
         with path.open("r+b") as file:
-            self._shared = mmap.mmap(file.fileno(), _NUMBERS.size)
-
-    @property
-    def clock_ms(self) -> int:
-        """By how many milliseconds the clock is ahead."""
-        return int(_NUMBERS.unpack_from(self._shared)[0])
-
-    @clock_ms.setter
-    def clock_ms(self, ahead: int) -> None:
-        _NUMBERS.pack_into(self._shared, 0, ahead, self.disk_is_full)
-
-    @property
-    def disk_is_full(self) -> bool:
-        """Whether there is no room for another page."""
-        return bool(_NUMBERS.unpack_from(self._shared)[1])
-
-    @disk_is_full.setter
-    def disk_is_full(self, full: bool) -> None:
-        _NUMBERS.pack_into(self._shared, 0, self.clock_ms, full)
+            self.shared = mmap.mmap(file.fileno(), 0)

@@ -95,12 +95,12 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True, tag="poll", omit_defaults=
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault", omit_defaults=True):
-    """Something that was done to the server, until it was put right."""
+    """Something that was done to the server, until it was put right; `problem`: how it took it, if not well."""
 
     start: float
     end: float
     kind: str
-    detail: str = ""
+    problem: str = ""
 
 
 class Rest(msgspec.Struct, frozen=True, kw_only=True, tag="rest", omit_defaults=True):

@@ -8,7 +8,9 @@ Source: reliability, 3.2 and 3.3.
 
 import asyncio
 import logging
+import os
 import random
+import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -20,10 +22,11 @@ from tests.consistency.control import Control
 import kobako.server
 from kobako.app import App, milliseconds
 from kobako.databases.sqlite_writer import Writer
+from kobako.http import pipeline
 from kobako.http.log import PARTS, REQUESTS
 from kobako.model import objects
 from kobako.model.listeners import Listeners
-from kobako.model.transaction import Beginning, Part, Transaction
+from kobako.model.transaction import Beginning, Transaction
 
 UNBOUNDED: Final = 2**32 - 2
 """SQLite's own limit of pages."""
@@ -32,13 +35,24 @@ UNBOUNDED: Final = 2**32 - 2
 class Pause(msgspec.Struct, frozen=True):
     """How often a point is slept at, and for how long at most."""
 
-    share: float
-    longest_ms: float
+    share: float = 0.0
+    longest_ms: float = 0.0
 
-    async def take(self) -> None:
-        """Sleep, or not."""
-        if random.random() < self.share:
-            await asyncio.sleep(random.uniform(0, self.longest_ms) / 1000)
+
+class Point(msgspec.Struct, frozen=True):
+    """A named moment in the walk of a request: a worker may sleep there, or be killed."""
+
+    number: int
+    pause: Pause
+    control: Any
+
+    async def reach(self) -> None:
+        """Be there."""
+        if self.control.kills_at == self.number:
+            self.control.kills_at = 0
+            os.kill(os.getpid(), signal.SIGKILL)
+        if random.random() < self.pause.share:
+            await asyncio.sleep(random.uniform(0, self.pause.longest_ms) / 1000)
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +70,8 @@ def install(wanted: Hooks) -> None:
     control = Control(Path(wanted.control))
     _control_clock(control)
     _control_disk(control)
-    for point, pause in wanted.pauses.items():
-        POINTS[point](pause)
+    for number, (name, put) in enumerate(POINTS.items(), 1):
+        put(Point(number, wanted.pauses.get(name, Pause()), control))
 
 
 def _control_clock(control: Control) -> None:
@@ -80,54 +94,54 @@ def _control_disk(control: Control) -> None:
     Writer.enter = checked
 
 
-def _before(owner: Any, name: str, pause: Pause) -> None:
+def _before(owner: Any, name: str, point: Point) -> None:
     original: Callable[..., Awaitable[Any]] = getattr(owner, name)
 
     async def paused(*arguments: Any, **named: Any) -> Any:
-        await pause.take()
+        await point.reach()
         return await original(*arguments, **named)
 
     setattr(owner, name, paused)
 
 
-def before_lock(pause: Pause) -> None:
+def before_lock(point: Point) -> None:
     """Sleep before a request takes its locks, or its snapshot."""
-    _before(Beginning, "__aenter__", pause)
+    _before(Beginning, "__aenter__", point)
 
 
-def before_part(pause: Pause) -> None:
-    """Sleep between the parts of a batch."""
-    _before(Part, "__aenter__", pause)
+def after_lock(point: Point) -> None:
+    """Sleep once the locks are taken, before anything is read; and between the parts of a batch."""
+    _before(pipeline, "handle", point)
 
 
-def before_list(pause: Pause) -> None:
+def before_list(point: Point) -> None:
     """Sleep between reading the timestamp of a list and reading its objects (S11)."""
-    _before(objects, "page", pause)
+    _before(objects, "page", point)
 
 
-def before_commit(pause: Pause) -> None:
+def before_commit(point: Point) -> None:
     """Sleep before COMMIT, with all locks held."""
     told = Listeners.before_commit
 
     async def paused(self: Listeners, tx: Transaction) -> None:
         await told(self, tx)
         if tx.events.told:
-            await pause.take()
+            await point.reach()
 
     Listeners.before_commit = paused
 
 
-def before_answer(pause: Pause) -> None:
+def before_answer(point: Point) -> None:
     """Sleep after COMMIT, before the answer leaves."""
     ended = Beginning.__aexit__
 
     async def paused(self: Beginning, *error: Any) -> None:
         await ended(self, *error)
-        await pause.take()
+        await point.reach()
 
     Beginning.__aexit__ = paused
 
 
-POINTS: Final[dict[str, Callable[[Pause], None]]] = {
-    each.__name__: each for each in (before_lock, before_part, before_list, before_commit, before_answer)
+POINTS: Final[dict[str, Callable[[Point], None]]] = {
+    each.__name__: each for each in (before_lock, after_lock, before_list, before_commit, before_answer)
 }

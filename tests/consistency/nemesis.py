@@ -5,17 +5,22 @@ Source: reliability, section 3, B.
 
 import asyncio
 import random
+import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 from tests.consistency.backends import Backend, DatabaseServer
 from tests.consistency.control import Control
 from tests.consistency.history import Fault
+from tests.consistency.hooks import POINTS
 from tests.consistency.proxy import Proxy
 from tests.consistency.service import Service
 from tests.consistency.stage import Stage
+from tests.consistency.writers import Writer
 
 HOUR_MS = 3_600_000
 
@@ -24,6 +29,7 @@ HOUR_MS = 3_600_000
 class Nemesis:
     """What it can reach, and what it has done: by kind."""
 
+    folder: Path
     backend: Backend
     stage: Stage
     service: Service
@@ -52,12 +58,12 @@ class Nemesis:
 
     async def do(self, kind: str) -> None:
         """Do a fault and put it right; it is noted, however it ends."""
-        start = self.stage.now()
+        start, problem = self.stage.now(), None
         try:
-            await FAULTS[kind](self)
+            problem = await FAULTS[kind](self)
         finally:
             self.done[kind] += 1
-            self.stage.emit(Fault(start=start, end=self.stage.now(), kind=kind))
+            self.stage.emit(Fault(start=start, end=self.stage.now(), kind=kind, problem=problem or ""))
 
     async def a_while(self, shortest_s: float, longest_s: float) -> None:
         """Let a fault last."""
@@ -75,10 +81,27 @@ async def kill_worker(nemesis: Nemesis) -> None:
         worker.kill()
 
 
-async def kill_master(nemesis: Nemesis) -> None:
+async def kill_at_point(nemesis: Nemesis) -> None:
+    """Have the next worker killed that comes by a point of the walk: with its locks, or between COMMIT and answer."""
+    nemesis.control.kills_at = nemesis.random.randint(1, len(POINTS))
+    await nemesis.a_while(0.3, 1)
+    nemesis.control.kills_at = 0
+
+
+async def kill_master(nemesis: Nemesis) -> str | None:
     """Kill the master alone; its workers end by themselves, and all is started again."""
-    await nemesis.service.kill_master()
+    left = await asyncio.to_thread(nemesis.service.kill_master)
+    if left:
+        nemesis.service.kill_all()
     await nemesis.service.start()
+    return f"{left} workers outlived their master" if left else None
+
+
+async def stop(nemesis: Nemesis) -> str | None:
+    """Stop the server as an operator does, and start it again."""
+    status = await asyncio.to_thread(nemesis.service.stop)
+    await nemesis.service.start()
+    return f"exit status {status} after SIGTERM" if status else None
 
 
 async def kill_everything(nemesis: Nemesis) -> None:
@@ -105,10 +128,28 @@ async def move_clock(nemesis: Nemesis) -> None:
 
 
 async def fill_disk(nemesis: Nemesis) -> None:
-    """Leave no room in the database."""
-    nemesis.control.disk_is_full = True
+    """Let the database not grow any more, and use up the room that is left in it."""
+    writer = Writer("nemesis", nemesis.stage, f"{nemesis.random.random()}")
+    nemesis.control.disk_is_full = 1
+    await writer.fill()
+    await nemesis.a_while(0.1, 0.5)
+    nemesis.control.disk_is_full = 0
+    await writer.clear()
+
+
+async def limit_files(nemesis: Nemesis) -> None:
+    """Let no file of the workers grow much: a write in the middle of the log stops short, with an error (EFBIG)."""
+    size = max(each.stat().st_size for each in nemesis.folder.glob("*.db-wal")) + nemesis.random.randrange(50_000)
+    workers = nemesis.service.workers()
+    _limit(workers, size)
     await nemesis.a_while(0.2, 1)
-    nemesis.control.disk_is_full = False
+    _limit(workers, resource.RLIM_INFINITY)
+
+
+def _limit(workers: list[psutil.Process], size: int) -> None:
+    for each in workers:
+        with suppress(psutil.NoSuchProcess):
+            each.rlimit(psutil.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 async def restart_database(nemesis: Nemesis) -> None:
@@ -116,7 +157,16 @@ async def restart_database(nemesis: Nemesis) -> None:
     assert nemesis.database is not None
     await asyncio.to_thread(nemesis.database.kill)
     await nemesis.a_while(0, 0.5)
-    await asyncio.to_thread(nemesis.database.restart)
+    await asyncio.to_thread(nemesis.database.start)
+
+
+async def kill_backend(nemesis: Nemesis) -> None:
+    """Kill one process of the database that serves a connection; PostgreSQL ends all others, and recovers."""
+    assert nemesis.database is not None
+    assert nemesis.database.process is not None
+    children = psutil.Process(nemesis.database.process.pid).children()
+    if serving := [each for each in children if "127.0.0.1" in " ".join(each.cmdline())]:
+        nemesis.random.choice(serving).kill()
 
 
 async def cut(nemesis: Nemesis) -> None:
@@ -148,17 +198,21 @@ async def hold(nemesis: Nemesis) -> None:
     nemesis.proxy.release()
 
 
-KILLS: dict[str, Callable[[Nemesis], Awaitable[None]]] = {
+KILLS: dict[str, Callable[[Nemesis], Awaitable[str | None]]] = {
     "worker": kill_worker,
+    "point": kill_at_point,
     "master": kill_master,
     "everything": kill_everything,
     "database": restart_database,
+    "backend": kill_backend,
 }
-FAULTS = {
+FAULTS: dict[str, Callable[[Nemesis], Awaitable[str | None]]] = {
     **KILLS,
+    "stop": stop,
     "freeze": freeze_worker,
     "clock": move_clock,
     "disk_full": fill_disk,
+    "file_limit": limit_files,
     "cut": cut,
     "cut_at_commit": cut_at_commit,
     "delay": delay,

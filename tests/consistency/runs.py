@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 from tests.consistency.backends import Backend, DatabaseServer
@@ -174,24 +173,28 @@ async def _opened(plan: Plan, folder: Path, emit: Callable[[Event], None]) -> As
         "pauses": {p: msgspec.to_builtins(v) for p, v in backend.pauses.items()},
     }
     async with AsyncExitStack() as stack:
-        database, proxy, url = await _database(backend, folder, stack)
-        environ = {**backend.environ(url), FAULTS: json.dumps(hooks), BREAK: plan.broken}
+        database, proxy, url = await _database(backend, stack)
+        environ = {
+            **backend.environ(url),
+            "KOBAKO_USERID_HMAC_SECRET": "the same after each start",
+            FAULTS: json.dumps(hooks),
+            BREAK: plan.broken,
+        }
         service = Service(folder, "--workers", str(plan.workers), environ=environ)
         stack.callback(service.close)
+        if database:
+            await service.migrate()
         await service.start()
         stage = Stage(service.port, emit)
-        yield Nemesis(backend, stage, service, control, random.Random(plan.seed), database, proxy)
+        yield Nemesis(folder, backend, stage, service, control, random.Random(plan.seed), database, proxy)
 
 
-async def _database(
-    backend: Backend, folder: Path, stack: AsyncExitStack
-) -> tuple[DatabaseServer | None, Proxy | None, str]:
+async def _database(backend: Backend, stack: AsyncExitStack) -> tuple[DatabaseServer | None, Proxy | None, str]:
     """Start the server of the database, if it has one, with the proxy before it; return them, and the URL to use."""
     if backend.server is None:
-        return None, None, f"sqlite:///{folder / 'kobako.db'}"
-    database = backend.server(folder)
+        return None, None, ""
+    database = await asyncio.to_thread(backend.server)
+    stack.callback(database.remove)
     await asyncio.to_thread(database.start)
-    stack.callback(database.stop)
-    parts = urlsplit(database.url)
-    proxy = await stack.enter_async_context(Proxy(parts.hostname or "127.0.0.1", parts.port or 0))
-    return database, proxy, database.url.replace(f":{parts.port}", f":{proxy.port}", 1)
+    proxy = await stack.enter_async_context(Proxy("127.0.0.1", database.port))
+    return database, proxy, database.url().replace(f":{database.port}", f":{proxy.port}", 1)

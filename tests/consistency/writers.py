@@ -21,6 +21,7 @@ from tests.consistency.world import (
 )
 
 FILLER = "x" * 9000
+BALLAST = 10
 IMPOSSIBLE = '"1"'
 """A version that nothing has."""
 
@@ -193,11 +194,12 @@ class Writer:
             status = sent.answer.body["responses"][0]["status"] if sent.answer and sent.status == 200 else sent.status
         self._emit(sent, "intrude", place, id, status, token=token)
 
-    async def _put(self, place: str = "", id: str = "", **more: Any) -> None:
+    async def _put(self, place: str = "", id: str = "", **more: Any) -> Sent:
         if not place:
             place, id = self._any()
         sent, data, token = await self._send_put(place, id, more)
         self._note(sent, "put", place, id, token, patch=data)
+        return sent
 
     async def _send_put(
         self, place: str, id: str, more: dict[str, Any] | None = None, **headers: str
@@ -234,6 +236,21 @@ class Writer:
                 version=answered["last_modified"] if answered else 0,
                 if_match=int(headers["If-Match"].strip('"')) if headers else 0,
             )
+
+    # What the nemesis asks for.
+
+    async def fill(self) -> None:
+        """Write large records until there is no room for another one."""
+        for number in range(BALLAST):
+            sent = await self._put(STABLE[0], f"ballast-{number}", filler=FILLER * 20)
+            if sent.status == 503:
+                break
+
+    async def clear(self) -> None:
+        """Delete what was written to fill the disk."""
+        for number in range(BALLAST):
+            id = f"ballast-{number}"
+            self._note(await self._send("DELETE", f"{records(STABLE[0])}/{id}"), "delete", STABLE[0], id)
 
     # What all need.
 
