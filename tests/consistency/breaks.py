@@ -187,20 +187,39 @@ def parts_of_batches_are_committed_alone() -> None:
 
 def patches_read_before_the_lock() -> None:
     """Patch what was stored before somebody else wrote (C4, C5)."""
-    read: ContextVar[Any] = ContextVar("read", default=None)
+    _read_before_the_lock("PATCH")
+
+
+def puts_read_before_the_lock() -> None:
+    """Create, with the right to create alone, what somebody else has created by then (C2, C3, C22)."""
+    _read_before_the_lock("PUT")
+
+
+def _read_before_the_lock(method: str) -> None:
+    read: ContextVar[list[Any]] = ContextVar("read")
     transact, find = pipeline._transact, objects.find_to_write
 
     async def read_before(site: Site, step: Step, summary: Any) -> Response:
-        if step.request.method == "PATCH" and step.target.id is not None:
+        read.set([])
+        if step.request.method == method and step.target.id is not None:
             async with site.backends.begin() as tx:
-                read.set(await objects.find(tx, step.target))
+                read.set([await objects.find(tx, step.target)])
             await _window()
         return await transact(site, step, summary)
 
     async def found(tx: Transaction, target: Any) -> Any:
-        return read.get() or await find(tx, target)
+        return read.get()[0] if read.get() else await find(tx, target)
 
     pipeline._transact, objects.find_to_write = read_before, found
+
+
+def records_outlive_their_collection() -> None:
+    """Forget to delete what is in a collection (C9)."""
+
+    async def kept(self: Any, uri: str, *, tombstones: bool) -> None:
+        self._run(f"UPDATE lists SET open = 0 WHERE {UNDER}", (uri,))
+
+    SQLiteStorage.close_under = kept
 
 
 def timestamps_are_forgotten_with_their_list() -> None:
@@ -227,6 +246,8 @@ SWITCHES: Final[dict[str, Callable[[], None]]] = {
         batches_are_not_checked,
         parts_of_batches_are_committed_alone,
         patches_read_before_the_lock,
+        puts_read_before_the_lock,
+        records_outlive_their_collection,
         timestamps_are_forgotten_with_their_list,
     )
 }

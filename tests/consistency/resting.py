@@ -7,14 +7,15 @@ from urllib.parse import urlsplit
 from tests.consistency.client import Answer, Client, Unanswered
 from tests.consistency.history import Rest
 from tests.consistency.stage import Stage
-from tests.consistency.world import BUCKET, LISTS, WRITER, collection, is_log, records, seen
+from tests.consistency.world import BUCKET, LISTS, OPEN, WRITER, collection, is_log, records, seen
 
 
 async def make_world(stage: Stage) -> None:
     """Make what is not there: the bucket and its collections."""
     client = Client(stage.port, WRITER)
     for path in (BUCKET, *map(collection, LISTS)):
-        await _until_answered(client, "PUT", path)
+        anybody = {"record:create": ["system.Authenticated"]} if path == collection(OPEN) else {}
+        await _until_answered(client, "PUT", path, {"permissions": anybody})
     client.close()
 
 
@@ -40,12 +41,12 @@ async def _pages(client: Client, path: str) -> tuple[list[dict[str, Any]], int]:
     return found, answer.etag
 
 
-async def _until_answered(client: Client, method: str, path: str) -> Answer:
+async def _until_answered(client: Client, method: str, path: str, body: Any = None) -> Answer:
     """Send until it is done: just after a fault some answers are 503. Raises TimeoutError."""
     async with asyncio.timeout(60):
         while True:
             try:
-                answer = await client.call(method, path)
+                answer = await client.call(method, path, body)
             except Unanswered:
                 continue
             if answer.status < 300:

@@ -209,6 +209,14 @@ BAD: list[Any] = [
         ],
         id="a batch is lost",
     ),
+    pytest.param("C22", [op(0, 5, kind="visit")], id="a guest replaces"),
+    pytest.param("C22", [op(0, 5), op(1, 8, kind="visit", status=201)], id="a guest creates what was there"),
+    pytest.param(
+        "C9", [op(0, 5, list="c"), op(1, kind="drop", list="c"), op(2, 5, kind="get", list="c")], id="read after all"
+    ),
+    pytest.param(
+        "C9", [op(0, 5, list="c"), op(1, kind="drop", list="c"), rest(seen(5), list="c")], id="outlived its collection"
+    ),
     pytest.param("S1", [op(0, 5), poll(1, 0, 5, seen(5)), rest(seen(5), seen(4, "r2"))], id="unknown to a replica"),
 ]
 

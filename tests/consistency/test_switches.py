@@ -14,7 +14,7 @@ from tests.consistency.runs import Plan, run
 
 pytestmark = pytest.mark.server
 
-OPERATIONS = 2000
+OPERATIONS = 1500
 
 CAUGHT_BY = {
     "versions_are_taken_before_the_lock": "S1",
@@ -26,6 +26,8 @@ CAUGHT_BY = {
     "batches_are_not_checked": "P18",
     "parts_of_batches_are_committed_alone": "C11",
     "patches_read_before_the_lock": "C5",
+    "puts_read_before_the_lock": "C3",
+    "records_outlive_their_collection": "C9",
     "timestamps_are_forgotten_with_their_list": "S3",
 }
 

@@ -13,6 +13,8 @@ BUCKET = "/v1/buckets/load"
 STABLE = ("a", "b")
 VOLATILE = "c"
 LISTS = (*STABLE, VOLATILE)
+OPEN = "b"
+"""Where anybody may create records, and nothing else."""
 
 PLAIN_IDS = tuple(f"r{number}" for number in range(30))
 PAIRS = 20

@@ -1,60 +1,39 @@
 """Writers: random writes of every kind to few records, each noted with what came of it."""
 
-import random
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.consistency.client import Answer, Client, Unanswered
-from tests.consistency.history import UNKNOWN, Op
-from tests.consistency.stage import Stage
+from tests.consistency.sending import Sender, Sent, fields_of
 from tests.consistency.world import (
     INTRUDER,
     LISTS,
     LONGEST_LOG,
+    OPEN,
     PAIRS,
     PLAIN_IDS,
     STABLE,
     VOLATILE,
-    WRITER,
+    basic,
     collection,
     records,
 )
 
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 FILLER = "x" * 9000
 BALLAST = 10
+"""Records that fill the disk."""
 IMPOSSIBLE = '"1"'
 """A version that nothing has."""
+PATIENCE_S = 5
+"""How long a request with a key is sent again."""
+
+Part = tuple[str, str, dict[str, str]]
+"""A PUT in a batch: list, id, headers."""
 
 
-class Sent(NamedTuple):
-    """A request that was sent: when, and what was answered, None if nothing."""
-
-    start: float
-    end: float
-    answer: Answer | None
-
-    @property
-    def status(self) -> int:
-        """The status, UNKNOWN without an answer."""
-        return self.answer.status if self.answer else UNKNOWN
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The object that was answered, empty for an error."""
-        return self.answer.body["data"] if self.answer and self.status < 300 else {}
-
-
-class Writer:
+class Writer(Sender):
     """One writer: takes operations until none is left."""
-
-    def __init__(self, name: str, stage: Stage, seed: str) -> None:
-        self.name = name
-        self._stage = stage
-        self._random = random.Random(seed)
-        self._client = Client(stage.port, WRITER)
-        self._intruder = Client(stage.port, INTRUDER)
-        self._tokens = 0
-        self._field = f"f-{name}"
 
     async def run(self) -> None:
         """Write until no operation is left."""
@@ -62,7 +41,6 @@ class Writer:
             [operation] = self._random.choices(list(OPERATIONS), list(OPERATIONS.values()))
             await operation(self)
         self._client.close()
-        self._intruder.close()
 
     # Single records.
 
@@ -106,17 +84,14 @@ class Writer:
         """Change one field, the writer's own, and leave those of others."""
         place, id = self._any()
         token, data = self._content()
-        body, kind = {"data": data}, "application/merge-patch+json"
-        sent = await self._send("PATCH", f"{records(place)}/{id}", body, Content_Type=kind)
+        sent = await self._send("PATCH", f"{records(place)}/{id}", {"data": data}, Content_Type=MERGE_PATCH)
         self._note(sent, "patch", place, id, token, patch=data)
 
     async def append(self) -> None:
         """Add an element to an array; a new one is begun where there is none, or it is long enough."""
         place = self._random.choice(STABLE)
         id, token = f"log-{self._stage.logs.setdefault(place, 0)}", self._token()
-        operations = [{"op": "add", "path": "/data/items/-", "value": token}]
-        kind = "application/json-patch+json"
-        sent = await self._send("PATCH", f"{records(place)}/{id}", operations, Content_Type=kind)
+        sent = await self._append(place, id, token)
         items = sent.data.get("items", ())
         self._note(sent, "append", place, id, token, count=len(items))
         if len(items) >= LONGEST_LOG and id == f"log-{self._stage.logs[place]}":
@@ -126,6 +101,18 @@ class Writer:
             body = {"data": {"by": token, "items": []}}
             sent = await self._send("PUT", f"{records(place)}/{id}", body, If_None_Match="*")
             self._note(sent, "put", place, id, token, if_none_match=True)
+
+    async def _append(self, place: str, id: str, token: str) -> Sent:
+        """Send an append; sometimes with a key, and then again, until it is answered: it is done once all the same."""
+        operations = [{"op": "add", "path": "/data/items/-", "value": token}]
+        path, headers = f"{records(place)}/{id}", {"Content-Type": JSON_PATCH}
+        if self._random.random() < 0.5:
+            return await self._send("PATCH", path, operations, **headers)
+        headers["Idempotency-Key"] = token
+        sent = first = await self._send("PATCH", path, operations, **headers)
+        while sent.status in (0, 503) and sent.end < first.start + PATIENCE_S:
+            sent = await self._send("PATCH", path, operations, **headers)
+        return sent._replace(start=first.start)
 
     async def delete(self) -> None:
         """Delete a record."""
@@ -160,8 +147,8 @@ class Writer:
         """Write both halves of a pair, and a record that others write, in either order of the lists."""
         token, data = self._content()
         pair = f"pair-{self.name}-{self._random.randrange(PAIRS)}"
-        parts = [(place, pair, {}) for place in STABLE]
-        shared = self._random.choice(PLAIN_IDS)
+        parts: list[Part] = [(place, pair, {}) for place in STABLE]
+        shared = self._id()
         version = self._stage.known.get((STABLE[0], shared), 1)
         parts.append((STABLE[0], shared, self._random.choice([{}, {"If-Match": f'"{version}"'}])))
         self._random.shuffle(parts)
@@ -171,8 +158,8 @@ class Writer:
         """Ask for all of a batch or nothing, with a part that cannot be done."""
         token, data = self._content()
         pair = f"pair-{self.name}-{self._random.randrange(PAIRS)}"
-        parts = [(place, pair, {}) for place in self._random.sample(STABLE, len(STABLE))]
-        parts.append((STABLE[1], self._random.choice(PLAIN_IDS), {"If-Match": IMPOSSIBLE}))
+        parts: list[Part] = [(place, pair, {}) for place in self._random.sample(STABLE, len(STABLE))]
+        parts.append((STABLE[1], self._id(), {"If-Match": IMPOSSIBLE}))
         await self._batch(parts, token, data, atomic=True)
 
     async def remake(self) -> None:
@@ -180,19 +167,46 @@ class Writer:
         for method, kind in (("DELETE", "drop"), ("PUT", "make")):
             self._emit(await self._send(method, collection(VOLATILE)), kind, VOLATILE)
 
+    # Others.
+
     async def intrude(self) -> None:
         """Try to write without the right to, directly or in a batch."""
-        place, id = self._any()
+        place, id = self._random.choice([each for each in LISTS if each != OPEN]), self._id()
         token, data = self._content()
         path, body = f"{records(place)}/{id}", {"data": data}
         if self._random.random() < 0.5:
-            sent = await self._send("PUT", path, body, client=self._intruder)
+            sent = await self._send("PUT", path, body, Authorization=INTRUDER)
             status = sent.status
         else:
             parts = {"requests": [{"method": "PUT", "path": path, "body": body}]}
-            sent = await self._send("POST", "/v1/batch", parts, client=self._intruder)
+            sent = await self._send("POST", "/v1/batch", parts, Authorization=INTRUDER)
             status = sent.answer.body["responses"][0]["status"] if sent.answer and sent.status == 200 else sent.status
         self._emit(sent, "intrude", place, id, status, token=token)
+
+    async def visit(self) -> None:
+        """Create a record as somebody new, who may create there, and replace nothing (C22)."""
+        id = self._id()
+        sent, data, token = await self._send_put(OPEN, id, Authorization=basic(f"guest-{self._token()}"))
+        self._note(sent, "visit", OPEN, id, token, patch=data)
+
+    async def heartbeat(self) -> None:
+        """Ask whether all is well."""
+        self._emit(await self._send("GET", "/v1/__heartbeat__"), "heartbeat", "")
+
+    # What the nemesis asks for.
+
+    async def fill(self) -> None:
+        """Write large records until there is no room for another one."""
+        for number in range(BALLAST):
+            sent = await self._put(STABLE[0], f"ballast-{number}", filler=FILLER * 20)
+            if sent.status == 503:
+                break
+
+    async def clear(self) -> None:
+        """Delete what was written to fill the disk."""
+        for number in range(BALLAST):
+            id = f"ballast-{number}"
+            self._note(await self._send("DELETE", f"{records(STABLE[0])}/{id}"), "delete", STABLE[0], id)
 
     async def _put(self, place: str = "", id: str = "", **more: Any) -> Sent:
         if not place:
@@ -210,7 +224,7 @@ class Writer:
 
     async def _batch(
         self,
-        parts: list[tuple[str, str, dict[str, str]]],
+        parts: list[Part],
         token: str,
         data: dict[str, str],
         atomic: bool = False,
@@ -232,69 +246,10 @@ class Writer:
                 token=token,
                 batch=token,
                 patch=data,
-                fields=_fields(answered) if answered else None,
+                fields=fields_of(answered) if answered else None,
                 version=answered["last_modified"] if answered else 0,
                 if_match=int(headers["If-Match"].strip('"')) if headers else 0,
             )
-
-    # What the nemesis asks for.
-
-    async def fill(self) -> None:
-        """Write large records until there is no room for another one."""
-        for number in range(BALLAST):
-            sent = await self._put(STABLE[0], f"ballast-{number}", filler=FILLER * 20)
-            if sent.status == 503:
-                break
-
-    async def clear(self) -> None:
-        """Delete what was written to fill the disk."""
-        for number in range(BALLAST):
-            id = f"ballast-{number}"
-            self._note(await self._send("DELETE", f"{records(STABLE[0])}/{id}"), "delete", STABLE[0], id)
-
-    # What all need.
-
-    def _any(self) -> tuple[str, str]:
-        return self._random.choice(LISTS), self._random.choice(PLAIN_IDS)
-
-    def _token(self) -> str:
-        self._tokens += 1
-        return f"{self.name}-{self._tokens}"
-
-    def _content(self) -> tuple[str, dict[str, str]]:
-        token = self._token()
-        return token, {"by": token, self._field: token}
-
-    async def _send(
-        self, method: str, path: str, body: Any = None, client: Client | None = None, **headers: str
-    ) -> Sent:
-        client = client or self._client
-        await client.connect()
-        start = self._stage.now()
-        try:
-            answer = await client.call(method, path, body, **headers)
-        except Unanswered:
-            answer = None
-        return Sent(start, self._stage.now(), answer)
-
-    def _note(self, sent: Sent, kind: str, place: str, id: str, token: str = "", **more: Any) -> None:
-        """Note a request for one record."""
-        data = sent.data
-        version = data.get("last_modified", 0)
-        if version:
-            self._stage.known[place, id] = version
-        fields = _fields(data) if data and "items" not in data and kind != "delete" else None
-        self._emit(sent, kind, place, id, sent.status, version=version, token=token, fields=fields, **more)
-
-    def _emit(self, sent: Sent, kind: str, place: str, id: str = "", status: int | None = None, **more: Any) -> None:
-        status = sent.status if status is None else status
-        self._stage.emit(
-            Op(start=sent.start, end=sent.end, writer=self.name, kind=kind, list=place, id=id, status=status, **more)
-        )
-
-
-def _fields(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name not in ("id", "last_modified", "filler")}
 
 
 OPERATIONS: dict[Callable[[Writer], Awaitable[None]], float] = {
@@ -306,7 +261,7 @@ OPERATIONS: dict[Callable[[Writer], Awaitable[None]], float] = {
     Writer.post: 7,
     Writer.patch: 14,
     Writer.append: 12,
-    Writer.delete: 7,
+    Writer.delete: 9,
     Writer.delete_version: 3,
     Writer.get: 5,
     Writer.delete_several: 2,
@@ -314,5 +269,7 @@ OPERATIONS: dict[Callable[[Writer], Awaitable[None]], float] = {
     Writer.batch_that_fails: 1.5,
     Writer.remake: 0.3,
     Writer.intrude: 2,
+    Writer.visit: 3,
+    Writer.heartbeat: 1,
 }
 """How often each is done."""

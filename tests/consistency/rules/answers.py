@@ -34,6 +34,8 @@ class Answers(Rule):
         """Judge a status; what can be excused by a fault is judged at the end."""
         if op.kind == "intrude" and op.is_done:
             yield Finding("P18", f"an intruder was answered {op.status}: {op}")
+        elif op.kind == "visit" and op.status == 200:
+            yield Finding("C22", f"somebody who may only create replaced what was there: {op}")
         elif op.status not in (0, 503) and not _is_expected(op):
             yield Finding("S5" if op.status == 409 else "C15", f"answered {op.status}: {op}")
         self._note(Request(op.start, op.end, op), op.is_unknown)
@@ -69,8 +71,10 @@ class Answers(Rule):
 
 
 def _is_expected(op: Op) -> bool:
-    if op.status == (403 if op.kind == "intrude" else 200) or op.status == 201:
+    if op.kind in ("intrude", "visit") and op.status == 403:
         return True
+    if op.status in (200, 201):
+        return op.kind != "intrude"
     if op.status == 412:
         return bool(op.if_match) or op.if_none_match or op.batch != ""
     return op.status == 404 and (op.kind in MISSING or op.list == VOLATILE)

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 
-from tests.consistency.history import Op, Poll
+from tests.consistency.history import Op, Poll, Rest
 from tests.consistency.rules.base import Finding, Rule
 
 
@@ -28,13 +28,21 @@ class Highest:
 
 
 class Order(Rule):
-    """S3: a write gets a version above all that were acknowledged before it began. S10: nor is a list older."""
+    """S3: a write gets a version above all that were acknowledged before it began. S10: nor is a list older.
+
+    C9: nothing comes back that was there before its collection was deleted.
+    """
 
     def __init__(self) -> None:
         self._lists: defaultdict[str, Highest] = defaultdict(Highest)
+        self._dropped: defaultdict[str, Highest] = defaultdict(Highest)
 
     def op(self, op: Op) -> Iterable[Finding]:
-        """Judge the version of a write."""
+        """Judge the version of a write; that of what is read in a collection that was made again."""
+        if op.kind == "drop" and op.is_done:
+            self._dropped[op.list].add(op.end, self._lists[op.list].before(op.start))
+        if op.kind == "get" and op.is_done and op.version <= self._dropped[op.list].before(op.start):
+            yield Finding("C9", f"{op.version} of {op.list}/{op.id} was read after its collection was deleted: {op}")
         if not op.is_write:
             return
         before = self._lists[op.list].before(op.start)
@@ -49,3 +57,10 @@ class Order(Rule):
         if (poll.etags or poll.status == 304) and etag < before:
             answer = "a 304 for" if poll.status == 304 else "the ETag"
             yield Finding("S10", f"{answer} {etag} of {poll.list} to {poll.poller}, {before} was acknowledged before")
+
+    def rest(self, rest: Rest) -> Iterable[Finding]:
+        """Judge what there is in a collection that was made again."""
+        before = self._dropped[rest.list].before(rest.end)
+        for each in rest.objects:
+            if each.token and each.version <= before:
+                yield Finding("C9", f"{each} of {rest.list} has outlived its collection, deleted after {before}")

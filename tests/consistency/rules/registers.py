@@ -69,7 +69,7 @@ def _follows(op: Op, earlier: Op | None) -> Iterable[Finding]:
     """Judge a write by the one right before it."""
     was_there = earlier is not None and not earlier.deletes
     if op.status == 201 and was_there:
-        case = "C2" if op.if_none_match else "C3"
+        case = "C22" if op.kind == "visit" else "C2" if op.if_none_match else "C3"
         yield Finding(case, f"{_name(op)} created as {op.version} what was there as {earlier and earlier.version}")
     if op.status == 200 and not was_there:
         yield Finding("C7", f"{_name(op)}, a {op.kind} as {op.version}, was of something that was not there: {earlier}")
