@@ -44,8 +44,7 @@ class Nemesis:
         killing = [each for each in self.backend.faults if each in KILLS]
         others = [each for each in self.backend.faults if each not in KILLS]
         chosen = [killing[number % len(killing)] for number in range(kills)]
-        if others:
-            chosen += [others[number % len(others)] for number in range(kills // 2)]
+        chosen += [others[number % len(others)] for number in range(kills // 2)]
         self.random.shuffle(chosen)
         return chosen
 
@@ -176,9 +175,9 @@ async def cut(nemesis: Nemesis) -> None:
 
 
 async def cut_at_commit(nemesis: Nemesis) -> None:
-    """Cut a connection when a COMMIT has just been passed on."""
+    """Cut a connection at a COMMIT, just before or after it is passed on."""
     assert nemesis.proxy is not None
-    nemesis.proxy.cut_at(nemesis.backend.commit)
+    nemesis.proxy.cut_at(nemesis.backend.commit, arrives=nemesis.random.random() < 0.5)
     await nemesis.a_while(0.1, 0.3)
 
 

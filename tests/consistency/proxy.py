@@ -15,7 +15,9 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._open: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._cut_at = b""
+        self._mark_arrives = True
         self._flows = asyncio.Event()
         self._flows.set()
         self._server: asyncio.Server
@@ -24,7 +26,7 @@ class Proxy:
         self.cuts = 0
 
     async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -34,6 +36,8 @@ class Proxy:
         self._flows.set()
         self._server.close()
         self.cut()
+        # Without an end of their own they would be cancelled with the event loop, loudly.
+        await asyncio.gather(*self._serving, return_exceptions=True)
         await self._server.wait_closed()
 
     def cut(self) -> None:
@@ -41,9 +45,9 @@ class Proxy:
         for each in list(self._open):
             self._reset(each)
 
-    def cut_at(self, mark: bytes) -> None:
-        """Reset the next connection on which the client sends these bytes, just after they were passed on."""
-        self._cut_at = mark
+    def cut_at(self, mark: bytes, *, arrives: bool) -> None:
+        """Reset the next connection on which the client sends these bytes: after they were passed on, or before."""
+        self._cut_at, self._mark_arrives = mark, arrives
 
     def hold(self) -> None:
         """Pass nothing on, and tell nobody: a connection that is half open."""
@@ -52,6 +56,11 @@ class Proxy:
     def release(self) -> None:
         """Pass on again, what was held up first."""
         self._flows.set()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -77,11 +86,13 @@ class Proxy:
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 await self._flows.wait()
-                writer.write(piece)
-                await writer.drain()
-                if asks and self._cut_at and self._cut_at in piece:
+                is_marked = asks and self._cut_at and self._cut_at in piece
+                if not is_marked or self._mark_arrives:
+                    writer.write(piece)
+                    await writer.drain()
+                if is_marked:
                     self._cut_at = b""
-                    # The database has it, the client never hears what came of it.
+                    # Whether the database has it or not, the client never hears what came of it.
                     self._reset(back)
                     break
         except OSError:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,7 @@ DEFECTS = ("never retrieved", "was never awaited", "Exception in", "Exception ig
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is made of. `faults`: instead of those of the backend; `broken`: the switch that breaks the server."""
+    """What a run is made of. `broken`: the switch that breaks the server."""
 
     backend: Backend
     operations: int
@@ -43,9 +43,7 @@ class Plan:
     writers: int = 8
     pollers: int = 4
     kills: int = 20
-    faults: tuple[str, ...] | None = None
     broken: str = ""
-    stops_at_finding: bool = False
 
 
 @dataclass
@@ -91,7 +89,7 @@ async def run(plan: Plan, folder: Path, progress: Callable[[int], None] = lambda
     began = time.monotonic()
     try:
         async with _opened(plan, folder, emit) as nemesis:
-            await _rounds(plan, nemesis, checker, progress)
+            await Run(plan, nemesis, checker, progress).rounds()
             report.operations, report.faults = nemesis.stage.operations, nemesis.done
             report.findings = checker.finish()
             report.findings += _defects(nemesis.service.output())
@@ -101,50 +99,49 @@ async def run(plan: Plan, folder: Path, progress: Callable[[int], None] = lambda
     return report
 
 
-async def _rounds(plan: Plan, nemesis: Nemesis, checker: Checker, progress: Callable[[int], None]) -> None:
-    stage = nemesis.stage
-    writers = [Writer(f"w{number}", stage, f"{plan.seed}-w{number}") for number in range(plan.writers)]
-    pollers = [
-        Poller(f"p{number}", STYLES[number % len(STYLES)], stage, f"{plan.seed}-p{number}")
-        for number in range(plan.pollers)
-    ]
-    await make_world(stage)
-    faults = nemesis.schedule(plan.kills)
-    while stage.operations < plan.operations and not (plan.stops_at_finding and checker.findings):
-        left = plan.operations - stage.operations
-        rounds = -(-left // ROUND)
-        mine = [faults.pop() for _ in range(-(-len(faults) // rounds))]
-        await _round(stage, nemesis, mine, min(left, ROUND), writers, pollers, checker, plan, progress)
+class Run:
+    """All who take part in a run."""
 
+    def __init__(self, plan: Plan, nemesis: Nemesis, checker: Checker, progress: Callable[[int], None]) -> None:
+        self._plan = plan
+        self._nemesis = nemesis
+        self._checker = checker
+        self._progress = progress
+        self._stage = stage = nemesis.stage
+        self._writers = [Writer(f"w{number}", stage, f"{plan.seed}-w{number}") for number in range(plan.writers)]
+        self._pollers = [
+            Poller(f"p{number}", STYLES[number % len(STYLES)], stage, f"{plan.seed}-p{number}")
+            for number in range(plan.pollers)
+        ]
 
-async def _round(
-    stage: Stage,
-    nemesis: Nemesis,
-    faults: list[str],
-    operations: int,
-    writers: list[Writer],
-    pollers: list[Poller],
-    checker: Checker,
-    plan: Plan,
-    progress: Callable[[int], None],
-) -> None:
-    """Write, poll and disturb; then let all come to rest, and compare."""
-    stage.operations_left = operations
-    polling = [asyncio.create_task(each.run()) for each in pollers]
-    writing = asyncio.gather(*(each.run() for each in writers), nemesis.run(faults, operations))
-    try:
-        while not writing.done():
-            await asyncio.wait([writing, *polling], timeout=0.2, return_when=asyncio.FIRST_EXCEPTION)
-            progress(stage.operations)
-            if plan.stops_at_finding and checker.findings:
-                stage.operations_left = 0
-        await writing
-    finally:
-        await _cancelled([*polling, writing])
-    await make_world(stage)
-    for each in pollers:
-        await each.catch_up()
-    await read_all(stage)
+    async def rounds(self) -> None:
+        """Do all operations, in rounds that end at rest."""
+        await make_world(self._stage)
+        faults = self._nemesis.schedule(self._plan.kills)
+        while left := self._plan.operations - self._stage.operations:
+            share = -(-len(faults) * min(left, ROUND) // left)
+            await self._disturbed([faults.pop() for _ in range(share)], min(left, ROUND))
+            await self._rest()
+
+    async def _disturbed(self, faults: list[str], operations: int) -> None:
+        """Write and poll while there are faults, until so many operations are done."""
+        self._stage.operations_left = operations
+        polling = [asyncio.create_task(each.run()) for each in self._pollers]
+        writing = asyncio.gather(*(each.run() for each in self._writers), self._nemesis.run(faults, operations))
+        try:
+            while not writing.done():
+                await asyncio.wait([writing, *polling], timeout=0.2, return_when=asyncio.FIRST_EXCEPTION)
+                self._progress(self._stage.operations)
+            await writing
+        finally:
+            await _cancelled([*polling, writing])
+
+    async def _rest(self) -> None:
+        """Let every poller come to its end, and read what there is."""
+        await make_world(self._stage)
+        for each in self._pollers:
+            await each.catch_up()
+        await read_all(self._stage)
 
 
 def _defects(output: str) -> list[Finding]:
@@ -165,8 +162,6 @@ async def _cancelled(tasks: list[asyncio.Future[None]]) -> None:
 async def _opened(plan: Plan, folder: Path, emit: Callable[[Event], None]) -> AsyncIterator[Nemesis]:
     """Start all that a run needs, and end it after the run."""
     backend = plan.backend
-    if plan.faults is not None:
-        backend = replace(backend, faults=plan.faults)
     control = Control(folder / "control")
     hooks = {
         "control": str(folder / "control"),

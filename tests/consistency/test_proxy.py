@@ -60,7 +60,7 @@ async def test_a_proxy_passes_on_both_ways(proxy: Proxy) -> None:
 
 
 async def test_a_connection_is_cut_at_a_mark_that_has_arrived(proxy: Proxy, echo: Echo) -> None:
-    proxy.cut_at(b"COMMIT")
+    proxy.cut_at(b"COMMIT", arrives=True)
 
     assert await ask(proxy, b"BEGIN") == b"BEGIN"
     with pytest.raises((OSError, EOFError)):
@@ -68,6 +68,16 @@ async def test_a_connection_is_cut_at_a_mark_that_has_arrived(proxy: Proxy, echo
     async with asyncio.timeout(10):
         await echo.heard_commit.wait()
     assert await ask(proxy, b"COMMIT") == b"COMMIT", "only the next one is cut"
+
+
+async def test_a_connection_is_cut_before_a_mark_arrives(proxy: Proxy, echo: Echo) -> None:
+    proxy.cut_at(b"COMMIT", arrives=False)
+
+    with pytest.raises((OSError, EOFError)):
+        await ask(proxy, b"a COMMIT;")
+
+    assert await ask(proxy, b"BEGIN") == b"BEGIN"
+    assert echo.heard == b"BEGIN"
 
 
 async def test_all_connections_are_cut(proxy: Proxy) -> None:
