@@ -13,7 +13,10 @@ from pathlib import Path
 import psutil
 from tests.server.process import Server
 
-ROOT = Path(__file__).parents[2]
+import kobako
+
+PYTHONPATH = os.pathsep.join(str(path) for path in (Path(__file__).parents[2], Path(kobako.__file__).parents[1]))
+"""Where the test build is, and the kobako that this process has."""
 ENDED_S = 40
 """How long a server may take to finish what is in flight."""
 
@@ -24,7 +27,7 @@ class Service:
     def __init__(self, folder: Path, *options: str, environ: Mapping[str, str]) -> None:
         self._folder = folder
         self._options = options
-        self._environ = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        self._environ = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"}
         self._environ.update(environ)
         self._server: Server
         self._starts = 0
