@@ -6,6 +6,7 @@ python -m tests.consistency --check .cache/consistency/sqlite-seed-1-abc/history
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from tests.consistency.backends import BACKENDS
 from tests.consistency.breaks import SWITCHES
 from tests.consistency.checker import check_file
-from tests.consistency.runs import Plan, run
+from tests.consistency.runs import Plan, Report, run
 
 
 def main() -> None:
@@ -38,6 +39,8 @@ def main() -> None:
     prefix = f"{options.backend}-seed-{options.seed}-"
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=options.folder)).absolute()
     print(f"seed {options.seed}, history in {folder}", flush=True)
+    # The servers of a run are ended by whoever ends it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report = _shown(plan, folder)
     print(*report.findings, report, sep="\n")
     sys.exit(bool(report.findings))
@@ -58,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shown(plan, folder):
+def _shown(plan: Plan, folder: Path) -> Report:
+    """Do a run; in a terminal, show how far it is."""
     if not sys.stdout.isatty():
         return asyncio.run(run(plan, folder))
     from rich.progress import Progress

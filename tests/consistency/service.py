@@ -65,9 +65,12 @@ class Service:
             self.kill_all()
 
     async def migrate(self) -> None:
-        """Make the tables, in a database that has none."""
+        """Make the tables, in a database that has none. Raises AssertionError, with what was said, if it cannot."""
         command = [sys.executable, "-m", "tests.consistency.server", "migrate"]
-        await asyncio.to_thread(subprocess.run, command, cwd=self._folder, env=self._environ, check=True)
+        done = await asyncio.to_thread(
+            subprocess.run, command, cwd=self._folder, env=self._environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def output(self) -> str:
         """Return what all its starts have printed and logged."""
