@@ -2,14 +2,16 @@
 
 The master listens from before the first worker until after the last, so clients that arrive while a worker is
 replaced wait instead of being refused, and a second server on the port is an error (granian's own sockets on Linux
-would share it). A worker that is killed is replaced; one that cannot start ends the server. The first SIGTERM lets
-what is in flight finish, for STOP_S at most; the second ends everything at once. No worker outlives its master.
+would share it). A worker that is killed, or hangs, is replaced; one that cannot start ends the server. The first
+SIGTERM lets what is in flight finish, for STOP_S at most; the second ends everything at once. No worker outlives its
+master.
 
 Source: reliability, O6 and O13.
 """
 
 import asyncio
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -32,6 +34,9 @@ from kobako.settings import Settings
 
 STOP_S: Final = 30
 """How long what is in flight may take to finish."""
+
+HUNG_S: Final = 10
+"""How long the interpreter of a worker may stand still before the worker is ended, and replaced."""
 
 START_S: Final = 5.0
 """A worker that gives up earlier than this could not start, and another would not either."""
@@ -125,10 +130,18 @@ def end_with(master: int) -> None:
 def _watch(master: int) -> None:
     # For systems that send no signal, and for requests that would not end.
     while os.getppid() == master:
-        time.sleep(1)
+        _second_of_life()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_S)
+    for _ in range(STOP_S):
+        _second_of_life()
     os._exit(1)
+
+
+def _second_of_life() -> None:
+    # The timer needs no interpreter: when granian is told to stop under load, it may wait for a thread that waits
+    # for the interpreter, which it holds itself.
+    faulthandler.dump_traceback_later(HUNG_S, exit=True, file=2)
+    time.sleep(1)
 
 
 class Master(Server):  # type: ignore[misc, valid-type]
