@@ -7,9 +7,12 @@ proxy, which cuts them, at the bytes that end a write too.
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from tests.consistency.hooks import Pause
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.valkey import DURABLE, Valkey
 
 
 class DatabaseServer(Protocol):
@@ -57,6 +60,15 @@ class Backend:
         return {f"KOBAKO_{kind}_BACKEND": self.name for kind in kinds} | {f"KOBAKO_{kind}_URL": url for kind in kinds}
 
 
+# Writers of other lists go on.
+OF_SERVERS = {
+    "before_lock": Pause(0.05, 20),
+    "after_lock": Pause(0.05, 20),
+    "before_list": Pause(0.1, 20),
+    "before_commit": Pause(0.05, 20),
+    "before_answer": Pause(0.05, 20),
+}
+
 BACKENDS = {
     each.name: each
     for each in (
@@ -74,6 +86,26 @@ BACKENDS = {
                 "before_commit": Pause(0.02, 20),
                 "before_answer": Pause(0.02, 20),
             },
+        ),
+        Backend(
+            name="postgresql",
+            server=PostgreSQL,
+            commit=b"COMMIT",
+            faults=(
+                *("worker", "point", "worker", "point", "everything", "master", "database", "backend"),
+                *("freeze", "clock", "cut", "cut_at_commit", "cut_at_commit", "delay", "hold", "stop"),
+            ),
+            pauses=OF_SERVERS,
+        ),
+        Backend(
+            name="redis",
+            server=partial(Valkey, *DURABLE),
+            commit=b"EVALSHA",
+            faults=(
+                *("worker", "point", "worker", "point", "everything", "master", "database"),
+                *("freeze", "clock", "cut", "cut_at_commit", "delay", "hold", "stop"),
+            ),
+            pauses=OF_SERVERS,
         ),
     )
 }
