@@ -269,6 +269,26 @@ class TestTurns:
 
         assert await keys_of(raw, database, "lease:*") == []
 
+    async def test_c18_units_that_are_cancelled_anywhere_keep_no_connection_and_no_turn(
+        self, database: RedisDatabase, valkey: Valkey, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """C18."""
+        monkeypatch.setattr("kobako.databases.redis_leases.LEASE_MS", 300)
+        crowded = RedisDatabase(valkey.url(), clock, prefix=database.prefix, connections=2)
+        await crowded.open()
+
+        for n in range(60):
+            tasks = [asyncio.create_task(put(crowded, f"r{each}")) for each in range(3)]
+            for _ in range(n):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        written = await asyncio.gather(*(put(crowded, f"s{each}") for each in range(10)))
+        assert {each.id for each in written} <= {*ids(await read(database))}
+        await crowded.close()
+
 
 class TestKeys:
     """What is where."""
