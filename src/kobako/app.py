@@ -4,7 +4,8 @@ Everything is handed over and nothing is looked up: two apps live in one process
 """
 
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -25,6 +26,7 @@ from kobako.metrics.base import Metrics, Scraped
 from kobako.model.inheritance import Action
 from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources
+from kobako.model.tasks import Tasks
 from kobako.model.transaction import Backends
 from kobako.protocol import ids, jsontext
 from kobako.protocol.messages import Request, Response
@@ -48,7 +50,8 @@ def milliseconds() -> int:
 class App:
     """A server: call it as ASGI does, or `answer` requests in the same process.
 
-    Opened before the first request and closed after the last, by the ASGI lifespan or `async with`.
+    Opened before the first request and closed after the last, by the ASGI lifespan or `async with`. `tasks` run in
+    each process between the two, beside the requests.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class App:
         *,
         listeners: Iterable[Listener] = (),
         capabilities: Mapping[str, Mapping[str, Any]] = {},
+        tasks: Iterable[Callable[["App"], Awaitable[None]]] = (),
         clock: Clock = milliseconds,
     ):
         known = _served(resources, settings)
         told = [*listeners, *map(listening.named, settings.event_listeners)]
         hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
+        self._tasks = Tasks(partial(each, self) for each in tasks)
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
         self._metrics = metrics = open_metrics(settings) if Feature.METRICS in settings.features else None
@@ -93,11 +98,13 @@ class App:
     async def __aenter__(self) -> "App":
         steps.run(self.settings)
         await self._database.open()
+        self._tasks.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._tasks.stop()
         await self._database.close()
         await self._cache.close()
         if self._metrics:

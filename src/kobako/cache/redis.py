@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from kobako.cache.values import SPARE_S, Entry, encode, expiry, round_trip, unpack
 from kobako.databases.base import BackendUnavailable, UnfitDatabase
+from kobako.databases.redis_server import LOST
 
 NAMESPACE = "kobako:cache:"
 
@@ -94,7 +95,7 @@ class RedisCache:
         """Run a command. Raises BackendUnavailable."""
         try:
             return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
-        except RedisError as error:
+        except LOST as error:
             raise BackendUnavailable(_told(error)) from error
 
 
@@ -113,7 +114,7 @@ def _client(url: str) -> Redis:
     return Redis.from_pool(pool)
 
 
-def _told(error: RedisError) -> str:
+def _told(error: Exception) -> str:
     if isinstance(error, ResponseError) and "unknown command" in str(error):
         return f"Redis 6.2 or later is needed for the cache, or Valkey: {error}"
     return f"Redis: {error}"

@@ -28,6 +28,10 @@ Argument = str | bytes | int
 _pack = msgspec.msgpack.encode
 
 
+# uvloop says RuntimeError of a connection that is cut while it is made.
+LOST = (RedisError, OSError, RuntimeError)
+
+
 class Server:
     """Connections to one server, `connections` at most; those who come later wait for one."""
 
@@ -74,21 +78,21 @@ class Server:
             self._scripts[script] = self._client.register_script(script)
         try:
             return await self._scripts[script](keys, arguments)
-        except (RedisError, OSError) as error:
+        except LOST as error:
             raise self._unavailable(error) from error
 
     async def touch(self, key: str, lasts_ms: int) -> None:
         """Write a key that is soon gone. Raises BackendUnavailable."""
         try:
             await self._client.set(key, "", px=lasts_ms)
-        except (RedisError, OSError) as error:
+        except LOST as error:
             raise self._unavailable(error) from error
 
     async def info(self) -> Mapping[str, Any]:
         """Return what the server tells of itself. Raises BackendUnavailable."""
         try:
             return await self._client.info()
-        except (RedisError, OSError) as error:
+        except LOST as error:
             raise self._unavailable(error) from error
 
     async def setting(self, name: str) -> str | None:
@@ -97,7 +101,7 @@ class Server:
             found = await self._client.config_get(name)
         except ResponseError:
             return None
-        except (RedisError, OSError) as error:
+        except LOST as error:
             raise self._unavailable(error) from error
         return found.get(name)
 
