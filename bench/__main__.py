@@ -25,7 +25,7 @@ def main() -> None:
         [name for name in contenders.NAMES if name in only] or contenders.NAMES,
         [each for each in WORKLOADS if each.name in only] or WORKLOADS,
         1 if arguments.quick else arguments.rounds,
-        0.3 if arguments.quick else 0.5,
+        0.1 if arguments.quick else 0.5,
     )
     results = rounds.measure(plan)
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -49,12 +49,9 @@ def _about(plan: "rounds.Plan") -> dict[str, str]:  # noqa: F821
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "Machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}, Python {platform.python_version()}",
-        "Command": f"`make bench` ({plan.rounds} rounds of {plan.seconds} s, `python -m {' '.join(_words())}`)",
+        "Command": f"`make bench` (`{' '.join(['python -m bench', *sys.argv[1:]])}`: {plan.rounds} × {plan.seconds} s)",
+        "Load of the machine by others and by this, at the end": f"{os.getloadavg()[2]:.1f}, mean of 15 minutes",
     }
-
-
-def _words() -> list[str]:
-    return ["bench", *sys.argv[1:]]
 
 
 def _processor() -> str:

@@ -1,6 +1,7 @@
 """`python -m bench.profile one put`: flame graphs of Kobako under a workload, in .cache/bench, and its top functions.
 
-Kobako runs on SQLite as it does by default; py-spy looks at its worker from outside. CPU only, idle threads left out.
+Kobako runs on SQLite as it does by default; py-spy looks at its worker from outside, at the threads that run Python:
+what granian does in Rust while Python waits is not there, what SQLite does is in the function that calls it.
 """
 
 import os
@@ -15,7 +16,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 10
-RATE = 500
+RATE = 400
 """Samples per second."""
 TOP = 25
 
@@ -42,7 +43,7 @@ def main() -> None:
 
 def _record(spy: Path, process: int, format: str, output: Path, seconds: float) -> None:
     command = [spy, "record", "--pid", process, "--format", format, "--output", output]
-    options = ["--duration", round(seconds), "--rate", RATE, "--nonblocking"]
+    options = ["--duration", round(seconds), "--rate", RATE, "--gil"]
     subprocess.run([str(each) for each in (*command, *options)], check=True, capture_output=True)
 
 
