@@ -1,11 +1,16 @@
 """`python -m bench`: measure, and write docs/benchmarks.md with its figures and its plot."""
 
 import argparse
+import json
 import os
 import platform
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.rounds import Plan
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +23,10 @@ def main() -> None:
     from bench.workloads import WORKLOADS
 
     arguments = _arguments([*contenders.NAMES], [each.name for each in WORKLOADS])
+    if arguments.again:
+        kept = json.loads((arguments.output / "benchmarks.json").read_text())
+        report.write(report.from_json(kept), kept["about"], arguments.output)
+        return
     only = set(arguments.only.replace(",", " ").split())
     if unknown := only - {*contenders.NAMES} - {each.name for each in WORKLOADS}:
         sys.exit(f"{', '.join(sorted(unknown))}: no contender or workload is called so; see --help")
@@ -42,10 +51,13 @@ def _arguments(names: list[str], workloads: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
     parser.add_argument("--only", default="", help="contenders and workloads to choose, between commas [all]")
     parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder for the report [docs]")
+    parser.add_argument(
+        "--again", action="store_true", help="measure nothing, write the report of what is in the folder"
+    )
     return parser.parse_args()
 
 
-def _about(plan: "rounds.Plan") -> dict[str, str]:  # noqa: F821
+def _about(plan: "Plan") -> dict[str, str]:
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "Machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}, Python {platform.python_version()}",

@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 
 from bench.figures import Figure, rounded
 
-LEFT, RIGHT, TOP, ROW = 190, 40, 100, 34
+LEFT, RIGHT, TOP, ROW = 190, 40, 112, 34
 WIDTH = 1000
 COLOURS = {
     "limit-sqlite-full": "#9aa0a6",

@@ -36,7 +36,9 @@ cores with the servers, PocketBase uses both, Kinto has two processes, Kobako an
 
 def write(results: Results, about: Mapping[str, str], folder: Path) -> None:
     """Write the three files; `about` is what is said of the run: date, machine, command."""
-    (folder / "benchmarks.json").write_text(json.dumps(as_json(results, about), indent=1) + "\n")
+    # A line for each list, so that a new run shows what has changed.
+    text = json.dumps(as_json(results, about), ensure_ascii=False).replace('{"contender"', '\n{"contender"')
+    (folder / "benchmarks.json").write_text(text + "\n")
     (folder / "benchmarks.svg").write_text(
         plot.draw(
             _figures(results, ONE),
@@ -51,15 +53,24 @@ def write(results: Results, about: Mapping[str, str], folder: Path) -> None:
 def as_json(results: Results, about: Mapping[str, str]) -> dict[str, Any]:
     """Return all that was measured, each round by itself."""
     measured = [
-        {
-            "contender": contender,
-            "workload": workload,
-            "connections": connections,
-            "rounds": [asdict(r) for r in rounds],
-        }
-        for (contender, workload, connections), rounds in results.rounds.items()
+        {"contender": contender, "workload": workload, "connections": by, "rounds": [_kept(each) for each in rounds]}
+        for (contender, workload, by), rounds in results.rounds.items()
     ]
-    return {"about": dict(about), "versions": results.versions, "memory": results.memory, "measured": measured}
+    by_contender = {"titles": results.titles, "versions": results.versions, "memory": results.memory}
+    return {"about": dict(about), **by_contender, "measured": measured}
+
+
+def _kept(each: Round) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in asdict(each).items()}
+
+
+def from_json(kept: Mapping[str, Any]) -> Results:
+    """Return the results that `as_json` has kept."""
+    results = Results(kept["titles"], kept["versions"], memory=kept["memory"])
+    for each in kept["measured"]:
+        key = each["contender"], each["workload"], each["connections"]
+        results.rounds[key] = [Round(**one) for one in each["rounds"]]
+    return results
 
 
 def as_markdown(results: Results, about: Mapping[str, str]) -> str:

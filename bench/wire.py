@@ -55,7 +55,7 @@ def read_body(data: bytes | bytearray) -> bytes:
     head, _, body = bytes(data).partition(b"\r\n\r\n")
     if not CHUNKED.search(head):
         return body
-    parts = []
+    parts: list[bytes] = []
     while True:
         size, _, body = body.partition(b"\r\n")
         if int(size, 16) == 0:

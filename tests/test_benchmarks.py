@@ -86,6 +86,7 @@ def test_the_report_keeps_each_round_as_json(results: Results) -> None:
     kept = json.loads(json.dumps(report.as_json(results, {})))
 
     assert [each["server_us"] for each in kept["measured"][0]["rounds"]] == [40, 50, 60]
+    assert report.as_markdown(report.from_json(kept), {}) == report.as_markdown(results, {})
 
 
 def test_the_plot_is_xml_with_a_dot_for_each_figure() -> None:
@@ -94,7 +95,7 @@ def test_the_plot_is_xml_with_a_dot_for_each_figure() -> None:
     root = ElementTree.fromstring(plot.draw(figures, {"kinto": "K & co", "pocketbase": "P"}, {"one": "1"}, "CPU"))
 
     dots = [each for each in root.iter("{http://www.w3.org/2000/svg}circle") if each.get("r") == "6.5"]
-    assert [each.get("cy") for each in dots] == ["117.0", "117.0"]
+    assert [each.get("cy") for each in dots] == ["129.0", "129.0"]
     assert [plot.Scale(figures).x(value) for value in (100, 10_000)] == [plot.LEFT, plot.WIDTH - plot.RIGHT]
 
 

@@ -1,6 +1,7 @@
 """Who is measured. One module a contender: how it is installed, started and filled, and what its requests are."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
 
 from tests.servers.postgresql import PostgreSQL
 
@@ -27,18 +28,18 @@ TWINS = {KobakoNormal.name, KobakoQuiet.name}
 
 def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
     """Yield contenders by their names, in the order of NAMES; two of Kobako's bring the one they are a copy of."""
-    original = KobakoSQLite()
-    makers = {
+    original = cache(KobakoSQLite)
+    makers: dict[str, Callable[[], Contender]] = {
         "limit-sqlite-full": lambda: LimitSQLite("FULL"),
         "limit-sqlite-normal": lambda: LimitSQLite("NORMAL"),
         "limit-postgresql": lambda: LimitPostgreSQL(database),
-        "kobako-sqlite": lambda: original,
-        "kobako-sqlite-normal": lambda: KobakoNormal(original),
-        "kobako-quiet": lambda: KobakoQuiet(original),
+        "kobako-sqlite": original,
+        "kobako-sqlite-normal": lambda: KobakoNormal(original()),
+        "kobako-quiet": lambda: KobakoQuiet(original()),
         "kobako-postgresql": lambda: KobakoPostgreSQL(database),
         "pocketbase": PocketBase,
         "kinto": lambda: Kinto(database),
     }
     for name in NAMES:
-        if name in names or (name == original.name and not TWINS.isdisjoint(names)):
+        if name in names or (name == KobakoSQLite.name and not TWINS.isdisjoint(names)):
             yield makers[name]()

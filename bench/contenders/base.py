@@ -51,8 +51,8 @@ def environment(name: str, *packages: str) -> Path:
     wanted, done = "\n".join(packages), venv / "installed.txt"
     if not done.exists() or done.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-        pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--cache-dir", ROOT / ".cache" / "pip", *packages], check=True)
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--cache-dir", str(ROOT / ".cache" / "pip"), *packages], check=True)
         done.write_text(wanted)
     return venv / "bin"
 

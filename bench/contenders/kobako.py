@@ -100,7 +100,7 @@ class KobakoNormal(Twin):
 class KobakoQuiet(Twin):
     """With logging at WARNING: no line for a request."""
 
-    name, title = "kobako-quiet", "Kobako, SQLite FULL, no request log"
+    name, title = "kobako-quiet", "Kobako, no request log"
     only = ("hello", "one", "unchanged", "page", "poll", "put")
 
     def prepare(self) -> None:

@@ -6,7 +6,8 @@ from kobako.databases import sqlite
 FULL, NORMAL = "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"
 
 assert FULL in sqlite.PRAGMAS
-sqlite.PRAGMAS = tuple(NORMAL if each == FULL else each for each in sqlite.PRAGMAS)
+pragmas = tuple(NORMAL if each == FULL else each for each in sqlite.PRAGMAS)
+sqlite.PRAGMAS = pragmas  # type: ignore[assignment]
 
 if __name__ == "__main__":
     main()

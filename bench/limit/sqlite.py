@@ -47,7 +47,7 @@ class Store:
     async def open(self) -> None:
         self._connection = apsw.Connection(os.environ["LIMIT_FILE"], statementcachesize=100)
         self._connection.execute(f"PRAGMA synchronous = {os.environ['LIMIT_SYNCHRONOUS']}")
-        self._run = self._connection.execute
+        self._run: Any = self._connection.execute
 
     async def one(self, id: str) -> str:
         return one(self._run(GET, ("items", id)).fetchall()[0])
