@@ -48,7 +48,7 @@ test: lint
 fuzz: $(VENV)/.development
 	$(BIN)/python -m tests.fuzz.runs --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
 
-# Other servers are installed into .cache/bench, in environments of their own. About 20 minutes; QUICK=1: 3 minutes.
+# Other servers are installed into .cache/bench, in environments of their own. About 12 minutes; QUICK=1: 3.
 bench: $(VENV)/.development
 	$(BIN)/python -m bench --rounds $(ROUNDS) $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)") $(if $(OUTPUT),--output $(OUTPUT))
 
