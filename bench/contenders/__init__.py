@@ -1,0 +1,45 @@
+"""Who is measured. One module a contender: how it is installed, started and filled, and what its requests are."""
+
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
+
+from tests.servers.postgresql import PostgreSQL
+
+from bench.contenders.base import Contender
+from bench.contenders.kinto import Kinto
+from bench.contenders.kobako import KobakoNormal, KobakoPostgreSQL, KobakoQuiet, KobakoSQLite, offers_postgresql
+from bench.contenders.limit import LimitPostgreSQL, LimitSQLite
+from bench.contenders.pocketbase import PocketBase
+
+NAMES = (
+    "limit-sqlite-full",
+    "limit-sqlite-normal",
+    "limit-postgresql",
+    "kobako-sqlite",
+    "kobako-sqlite-normal",
+    "kobako-quiet",
+    *(["kobako-postgresql"] if offers_postgresql() else []),
+    "pocketbase",
+    "kinto",
+)
+
+TWINS = {KobakoNormal.name, KobakoQuiet.name}
+
+
+def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
+    """Yield contenders by their names, in the order of NAMES; two of Kobako's bring the one they are a copy of."""
+    original = cache(KobakoSQLite)
+    makers: dict[str, Callable[[], Contender]] = {
+        "limit-sqlite-full": lambda: LimitSQLite("FULL"),
+        "limit-sqlite-normal": lambda: LimitSQLite("NORMAL"),
+        "limit-postgresql": lambda: LimitPostgreSQL(database),
+        "kobako-sqlite": original,
+        "kobako-sqlite-normal": lambda: KobakoNormal(original()),
+        "kobako-quiet": lambda: KobakoQuiet(original()),
+        "kobako-postgresql": lambda: KobakoPostgreSQL(database),
+        "pocketbase": PocketBase,
+        "kinto": lambda: Kinto(database),
+    }
+    for name in NAMES:
+        if name in names or (name == KobakoSQLite.name and not TWINS.isdisjoint(names)):
+            yield makers[name]()
