@@ -5,6 +5,9 @@ PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?=
 REQUESTS ?= 10000
+BACKEND ?= sqlite
+OPERATIONS ?= 500000
+KILLS ?= 100
 ROUNDS ?= 5
 
 VENV := .venv
@@ -22,7 +25,7 @@ ifeq ($(wildcard $(HOME)/.rustup),)
 export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
 endif
 
-.PHONY: help serve check test fuzz bench profile lint fmt
+.PHONY: help serve check test fuzz oracle bench profile lint fmt
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -31,6 +34,7 @@ help:
 	@echo "make check   format, lint, types and the quick tests: before each commit, about a minute"
 	@echo "make test    all of that, and the tests with real servers and clients"
 	@echo "make fuzz    10,000 odd requests to a real server: before each release; REQUESTS=, SEED= choose others"
+	@echo "make oracle  writers, pollers and faults on a real server, for long; BACKEND=, OPERATIONS=, KILLS=, SEED= choose"
 	@echo "make bench   Kobako beside Kinto, PocketBase and the limit: docs/benchmarks.md; ROUNDS=, ONLY=, QUICK=1 choose"
 	@echo "make profile where the time of a request goes, as a flame graph in .cache/bench; WORKLOAD= chooses"
 	@echo "make fmt     put the code into its format, and mend what the linter can"
@@ -47,6 +51,11 @@ test: lint
 # The history of each run, and the seed that repeats it, stay in .cache/fuzz.
 fuzz: $(VENV)/.development
 	$(BIN)/python -m tests.fuzz.runs --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
+
+# History and seed stay in .cache/consistency.
+oracle: $(VENV)/.development
+	$(BIN)/python -m tests.consistency --backend $(BACKEND) --operations $(OPERATIONS) --workers 4 --kills $(KILLS) \
+		$(if $(SEED),--seed $(SEED))
 
 # Other servers are installed into .cache/bench, in environments of their own. About 12 minutes; QUICK=1: 3.
 bench: $(VENV)/.development
