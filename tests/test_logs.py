@@ -3,6 +3,7 @@
 Source: HTTP API, 15.2 to 15.4 and 16.12; objects, 26.3 and 26.4; reliability, O14.
 """
 
+import asyncio
 import io
 import json
 import logging
@@ -20,7 +21,8 @@ from tests.server.process import running
 from kobako import logs
 from kobako.app import App
 from kobako.cli import _greet
-from kobako.logs import HekaFormatter, JsonFormatter, TextFormatter
+from kobako.logs import HekaFormatter, JsonFormatter, TextFormatter, flush
+from kobako.logs.lines import WRITTEN_AFTER_S, LineHandler
 from kobako.resources import RESOURCES
 from kobako.server import configure_logging
 from kobako.settings import Settings, read_settings
@@ -305,9 +307,11 @@ async def test_every_entry_of_a_request_has_its_id(
     headers = {"X-Request-Id": given} if given else {}
     async with Client(App(SETTINGS, RESOURCES)) as client:
         await client.get("/buckets/b", headers=headers)
+        flush()
         refusal = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         monkeypatch.setattr("kobako.model.access.rights", crash)
         await client.get("/buckets/b", headers=headers)
+        flush()
         failure = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
     assert [each["Type"] for each in refusal] == ["kobako.authorization", "request.summary"]
@@ -555,3 +559,67 @@ def test_a_server_logs_json_on_standard_output_as_its_file_says(tmp_path: Path) 
     [request] = [each["Fields"] for each in entries if each["Fields"].get("path") == "/v1/buckets"]
     assert (request["agent"], request["querystring"], request["code"]) == ("a b", {"_limit": "1"}, 401)
     assert not [line for line in server.output.splitlines() if line.startswith(("INFO", "WARNING", "ERROR"))]
+
+
+# When lines are written
+
+
+class Counted(io.StringIO):
+    """A stream that counts what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+@pytest.fixture
+def stream() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+def logger(stream: Counted) -> Iterator[logging.Logger]:
+    logger = logging.getLogger("tests.lines")
+    handler = LineHandler(stream)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield logger
+    logger.removeHandler(handler)
+
+
+async def test_lines_of_an_event_loop_are_written_together_soon(logger: logging.Logger, stream: Counted) -> None:
+    for n in range(3):
+        logger.info("line %d", n)
+    assert stream.writes == 0
+
+    await asyncio.sleep(2 * WRITTEN_AFTER_S)
+
+    assert (stream.getvalue(), stream.writes) == ("line 0\nline 1\nline 2\n", 1)
+    logger.info("and again")
+    await asyncio.sleep(2 * WRITTEN_AFTER_S)
+    assert stream.writes == 2
+
+
+async def test_a_warning_is_written_at_once_with_what_waits(logger: logging.Logger, stream: Counted) -> None:
+    logger.info("before")
+    logger.warning("now")
+
+    assert stream.getvalue() == "before\nnow\n"
+
+
+def test_without_an_event_loop_lines_are_written_at_once(logger: logging.Logger, stream: Counted) -> None:
+    logger.info("now")
+
+    assert stream.getvalue() == "now\n"
+
+
+async def test_what_waits_is_written_when_a_process_ends(logger: logging.Logger, stream: Counted) -> None:
+    logger.info("late")
+
+    flush()
+
+    assert stream.getvalue() == "late\n"

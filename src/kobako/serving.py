@@ -28,6 +28,7 @@ from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
+from kobako import logs
 from kobako.metrics import sharing
 from kobako.server import configure_logging, served_app
 from kobako.settings import Settings
@@ -98,7 +99,7 @@ def _worker_app(settings: Settings, master: int, log_level: int, worker: int) ->
     app = served_app(settings)
 
     def served(scope: MutableMapping[str, Any], receive: Any, send: Send) -> Awaitable[None]:
-        return app(scope, receive, partial(_unblock_when_started, send) if scope["type"] == "lifespan" else send)
+        return app(scope, receive, partial(_follow_lifespan, send) if scope["type"] == "lifespan" else send)
 
     return served
 
@@ -112,8 +113,10 @@ def _unblock_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-async def _unblock_when_started(send: Send, message: MutableMapping[str, Any]) -> None:
+async def _follow_lifespan(send: Send, message: MutableMapping[str, Any]) -> None:
     await send(message)
+    if message["type"] == "lifespan.shutdown.complete":
+        logs.flush()
     if message["type"] == "lifespan.startup.complete":
         # Granian stops the loop here, begins to serve, and runs the loop again: the timer waits for that.
         asyncio.get_running_loop().call_later(0.05, _unblock_signals)

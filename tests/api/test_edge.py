@@ -32,6 +32,7 @@ async def send(
     query: bytes = b"",
     headers: Headers = [],  # noqa: B006
     chunks: Iterable[bytes] = (b"",),
+    version: str = "2",
 ) -> Sent:
     """Send a request as an ASGI server does."""
     parts, sent, received = iter(chunks), list[MutableMapping[str, Any]](), 0
@@ -54,6 +55,7 @@ async def send(
         "headers": headers,
         "scheme": "http",
         "client": ("127.0.0.1", 1234),
+        "http_version": version,
     }
     await app(scope, receive, answer)
     start, end = sent
@@ -267,3 +269,19 @@ async def test_urls_in_answers_begin_as_the_settings_say(settings: Settings) -> 
         response = await send(client.app, "GET", b"/buckets", headers=[(b"host", b"10.0.0.1:8888")])
 
         assert response.headers["location"] == "https://api.example.org/v1/buckets"
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "asks"),
+    [
+        ("1.1", [], False),
+        ("1.0", [], False),
+        ("1.1", [(b"content-length", b"0")], True),
+        ("1.1", [(b"transfer-encoding", b"chunked")], True),
+        ("2", [], True),
+    ],
+)
+async def test_a_body_is_asked_for_where_there_may_be_one(app: App, version: str, headers: Headers, asks: bool) -> None:
+    sent = await send(client.app, headers=headers, version=version)
+
+    assert (sent.status, sent.received > 0) == (200, asks)

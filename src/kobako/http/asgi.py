@@ -28,7 +28,8 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     try:
         _require_measure(scope)
         _require_host(headers)
-        body = await _body(headers, receive, site.settings.max_body_size_bytes)
+        limit = site.settings.max_body_size_bytes
+        body = await _body(headers, receive, limit) if _may_have_body(scope, headers) else b""
     except ApiError as error:
         request = _request(site, scope, headers, b"")
         response = await answer(site, request, error)
@@ -88,6 +89,12 @@ def _path(scope: Scope) -> str:
 
 def _without_default_port(scheme: str, host: str) -> str:
     return host.removesuffix(":443" if scheme == "https" else ":80")
+
+
+def _may_have_body(scope: Scope, headers: dict[str, str]) -> bool:
+    """Tell whether a body is asked for: where there is none, even that takes time (RFC 9112, section 6.3)."""
+    is_framed = "content-length" in headers or "transfer-encoding" in headers
+    return is_framed or not scope.get("http_version", "").startswith("1")
 
 
 async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:

@@ -8,7 +8,7 @@ Source: HTTP API, sections 15.2 to 15.4; objects, 26.4; reliability, O14.
 """
 
 from kobako.logs.jsonlines import HekaFormatter, JsonFormatter
-from kobako.logs.setup import configure
+from kobako.logs.setup import configure, flush
 from kobako.logs.text import TextFormatter, printable
 
-__all__ = ["HekaFormatter", "JsonFormatter", "TextFormatter", "configure", "printable"]
+__all__ = ["HekaFormatter", "JsonFormatter", "TextFormatter", "configure", "flush", "printable"]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from kobako.logs.jsonlines import HekaFormatter, JsonFormatter
+from kobako.logs.lines import LineHandler
 from kobako.logs.text import FORMAT, TextFormatter
 from kobako.protocol import current
 from kobako.settings.logsections import LogHandler, LogRule
@@ -40,6 +41,13 @@ def configure(
             logger.addHandler(logging.NullHandler())
 
 
+def flush() -> None:
+    """Write all that waits to be: the process ends in a way of its own."""
+    for logger in (logging.getLogger(), *(logging.getLogger(name) for name in logging.root.manager.loggerDict)):
+        for handler in logger.handlers:
+            handler.flush()
+
+
 def _ask_for_little(rules: Sequence[LogRule]) -> None:
     # What no renderer tells is not asked for: that is half of what an entry costs.
     formats = " ".join(handler.line_format for rule in rules for handler in rule.handlers)
@@ -49,7 +57,7 @@ def _ask_for_little(rules: Sequence[LogRule]) -> None:
 
 def _handler(handler: LogHandler, project_name: str) -> logging.Handler:
     stream = sys.stdout if handler.stream == "stdout" else sys.stderr
-    made = logging.StreamHandler(stream)
+    made = LineHandler(stream)
     made.setLevel(handler.level)
     made.addFilter(_with_request_id)
     made.setFormatter(_formatter(handler, project_name, colours=stream.isatty() and not os.environ.get("NO_COLOR")))

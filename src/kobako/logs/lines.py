@@ -1,0 +1,50 @@
+"""Lines for a stream: those of requests are written together, a moment later, and everything else at once.
+
+To write and flush each line by itself takes longer than all else that is done for it.
+"""
+
+import asyncio
+import logging
+from typing import TextIO
+
+WRITTEN_AFTER_S = 0.05
+"""How long a line may wait for others; what a process had not written when it was killed is lost."""
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """A handler whose entries wait for each other within an event loop, unless one is a warning or worse."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write an entry, or keep it for a moment."""
+        try:
+            self._waiting.append(self.format(record) + self.terminator)
+            if record.levelno > logging.INFO or not self._can_wait():
+                self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self.acquire()
+        try:
+            self._timer = None
+            lines, self._waiting = self._waiting, []
+            self.stream.write("".join(lines))
+            self.stream.flush()
+        finally:
+            self.release()
+
+    def _can_wait(self) -> bool:
+        """Make sure that lines are written soon; False where there is no event loop to do it."""
+        if self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return False
+            self._timer = loop.call_later(WRITTEN_AFTER_S, self.flush)
+        return True
