@@ -281,7 +281,9 @@ async def test_urls_in_answers_begin_as_the_settings_say(settings: Settings) -> 
         ("2", [], True),
     ],
 )
-async def test_a_body_is_asked_for_where_there_may_be_one(app: App, version: str, headers: Headers, asks: bool) -> None:
+async def test_a_body_is_asked_for_where_there_may_be_one(
+    client: Client, version: str, headers: Headers, asks: bool
+) -> None:
     sent = await send(client.app, headers=headers, version=version)
 
     assert (sent.status, sent.received > 0) == (200, asks)
