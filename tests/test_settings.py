@@ -662,6 +662,21 @@ def test_every_setting_of_the_specification_is_known(name: str) -> None:
 # The generated file
 
 
+@pytest.mark.parametrize(
+    ("backend", "cache_backend"), [("postgresql", "postgresql"), ("postgresql", "redis"), ("redis", "memcached")]
+)
+def test_the_generated_configuration_names_servers(tmp_path: Path, backend: str, cache_backend: str) -> None:
+    ini = tmp_path / "kobako.ini"
+    ini.write_text(render(backend, cache_backend, "0.0.0.0"))
+
+    settings = read_settings(ini, {})
+
+    assert (settings.storage_backend, settings.permission_backend) == (backend, backend)
+    assert (settings.storage_url, settings.cache_backend) == (settings.permission_url, cache_backend)
+    assert settings.storage_url.partition(":")[0] == backend
+    assert settings.cache_hosts == (("127.0.0.1:11211", "127.0.0.2:11211") if cache_backend == "memcached" else ())
+
+
 @pytest.mark.parametrize("backend", ["memory", "sqlite"])
 def test_the_generated_configuration_gives_the_defaults(tmp_path: Path, backend: str) -> None:
     ini = tmp_path / "kobako.ini"

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("kobako")
 
-BACKENDS = click.Choice(["memory", "sqlite"])
+BACKENDS = click.Choice(["memory", "sqlite", "postgresql", "redis"])
+CACHES = click.Choice([*BACKENDS.choices, "memcached"])
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8888
 PORT_HELP = "Port to listen on; with a configuration, what %(http_port)s stands for."
@@ -64,7 +65,7 @@ def cli() -> None:
 @cli.command()
 @common
 @click.option("--backend", type=BACKENDS, default="sqlite", show_default=True, help="Where objects are kept.")
-@click.option("--cache-backend", type=BACKENDS, help="Where the cache is kept; as the objects if not given.")
+@click.option("--cache-backend", type=CACHES, help="Where the cache is kept; as the objects if not given.")
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
 def init(ini: Path | None, level: int | None, backend: str, cache_backend: str | None, host: str) -> None:
     """Write a configuration with secrets of its own."""

@@ -11,7 +11,13 @@ from kobako.settings.fields import EventListener, Policy, family_docs, rows
 URLS = {
     ("storage", "sqlite"): "sqlite:///%(here)s/kobako.db",
     ("cache", "sqlite"): "sqlite:///%(here)s/kobako-cache.db",
+    **dict.fromkeys(
+        [("storage", "postgresql"), ("cache", "postgresql")], "postgresql://postgres:postgres@localhost/postgres"
+    ),
+    **dict.fromkeys([("storage", "redis"), ("cache", "redis")], "redis://127.0.0.1/0"),
 }
+
+MEMCACHED_HOSTS = "127.0.0.1:11211 127.0.0.2:11211"
 
 TEMPLATE = """\
 # Configuration of Kobako. Lines that begin with # are comments: most show a setting with its default.
@@ -72,6 +78,7 @@ def render(backend: str, cache_backend: str, host: str) -> str:
         "storage_url": URLS.get(("storage", backend), ""),
         "cache_backend": cache_backend,
         "cache_url": URLS.get(("cache", cache_backend), ""),
+        "cache_hosts": MEMCACHED_HOSTS if cache_backend == "memcached" else "",
         "userid_hmac_secret": secrets.token_hex(32),
         "default_bucket_hmac_secret": secrets.token_hex(32),
         "multiauth.policies": "basicauth",
@@ -86,7 +93,7 @@ def render(backend: str, cache_backend: str, host: str) -> str:
         defaults="\n".join(
             f"# {row.doc}\n# kobako.{row.name} = {follows.get(row.name, shown(row.default))}".rstrip()
             for row in rows()
-            if row.name not in active
+            if not active.get(row.name)
         ),
         families="\n".join(f"# {doc}" for doc in family_docs()),
     )
