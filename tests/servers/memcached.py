@@ -7,9 +7,11 @@ import fcntl
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from tests.servers.daemon import Daemon
 
 KEPT = Path(__file__).parents[2] / ".cache" / "memcached"
@@ -40,6 +42,17 @@ class Memcached(Daemon):
 
 
 def find() -> Sequence[str | Path]:
+    """Return how memcached is run. Skips the test, loudly, where there is none, and fails it in CI."""
+    try:
+        return _find()
+    except AssertionError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        warnings.warn(str(error), stacklevel=1)  # A skip alone is a letter among dots.
+        pytest.skip(str(error))
+
+
+def _find() -> Sequence[str | Path]:
     """Return how memcached is run. Raises AssertionError that says what to install."""
     if program := os.environ.get("KOBAKO_TEST_MEMCACHED") or shutil.which("memcached"):
         return [program]
@@ -58,13 +71,28 @@ def _unpack() -> None:
     part = KEPT / "part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    depends = _output("apt-cache", "depends", "--important", "memcached").splitlines()
+    # Lists of packages of our own: the system's may be missing, or closed to us.
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (part / folder).mkdir(parents=True)
+    _apt(part, "get", "update")
+    depends = _apt(part, "cache", "depends", "--important", "memcached").splitlines()
     needed = [line.split()[-1] for line in depends if line.strip().startswith("Depends: lib")]
-    _output("apt-get", "download", "memcached", *(each for each in needed if each != "libc6"), folder=part)
+    _apt(part, "get", "download", "memcached", *(each for each in needed if each != "libc6"))
     for package in part.glob("*.deb"):
         _output("dpkg", "-x", str(package), "root", folder=part)
     (part / "root").rename(KEPT / "root")
     shutil.rmtree(part)
+
+
+def _apt(part: Path, program: str, *command: str) -> str:
+    settings = {
+        "Dir::State": part / "state",
+        "Dir::State::status": "/var/lib/dpkg/status",
+        "Dir::Cache": part / "cache",
+        "APT::Sandbox::User": "root",
+    }
+    options = [option for name, value in settings.items() for option in ("-o", f"{name}={value}")]
+    return _output(f"apt-{program}", *options, *command, folder=part)
 
 
 def _output(*command: str, folder: Path = KEPT) -> str:
