@@ -66,7 +66,8 @@ def _planned(site: Site, request: Request) -> Planned:
 
 async def _identify_all(site: Site, plan: Plan, tx: Transaction) -> None:
     """Read the groups of whoever a part comes from as they are before the first part (section 4.4)."""
-    callers = {request.headers.get("authorization"): request for request, _ in plan.parts}
+    # What else than their credentials policies look at, nobody knows.
+    callers = {frozenset(request.headers.items()): request for request, _ in plan.parts}
     # Of a single caller, the first part reads them.
     if len(callers) > 1:
         for request in callers.values():
