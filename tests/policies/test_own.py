@@ -1,5 +1,6 @@
 """Policies of one's own, by dotted name or handed over, and those that are not offered. Source: objects, 15.1."""
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -181,3 +182,25 @@ def test_a_name_that_leads_to_no_policy_stops_the_start(tmp_path: Path, policies
 )
 def test_a_bearer_token_is_what_rfc_6750_lets_it_be(header: str, token: str | None) -> None:
     assert bearer_token(Request(method="GET", path="/", headers={"authorization": header})) == token
+
+
+async def test_no_lock_is_held_while_a_policy_waits() -> None:
+    """It may write to the very list that the request is about to write, also in a batch."""
+
+    async def authenticate(request: Request) -> Identity | None:
+        if user := request.headers.get("x-user"):
+            async with asyncio.timeout(60):
+                await client.put(f"{B}/collections/{user}")
+        return Identity(user) if user else None
+
+    app = App(SETTINGS, RESOURCES, authenticators=[Authenticator("people", authenticate)])
+    async with Client(app) as client:
+        await client.put(B, data={}, permissions={"write": ["system.Authenticated"]})
+
+        alone = await client.anonymous().put(f"{B}/collections/new", headers={"X-User": "ann"})
+        batch = await client.anonymous().batch(
+            *[{"method": "PUT", "path": f"{B}/collections/{each}", "headers": {"X-User": each}} for each in ("x", "y")]
+        )
+
+    assert alone.status == 201
+    assert [each["status"] for each in batch.json["responses"]] == [200, 200]

@@ -1,6 +1,7 @@
 """Who calls: the user that the first authenticator recognizes, and every principal of the request.
 
-Wrong credentials are no error: whoever is not recognized is anybody. A protected endpoint then answers 401.
+Authenticators may wait for others, so they are asked before the transaction, and hold no lock meanwhile; groups are
+read in it. Wrong credentials are no error: whoever is not recognized is anybody. A protected endpoint then answers 401.
 
 Source: HTTP API, section 4.
 """
@@ -9,6 +10,8 @@ import base64
 import binascii
 import logging
 import re
+
+import msgspec
 
 from kobako.http.site import Identity, Site
 from kobako.model.access import Caller, anonymous, authenticated
@@ -19,14 +22,24 @@ from kobako.protocol.principals import length_problem
 _log = logging.getLogger("kobako.authentication")
 
 
-async def identify(site: Site, request: Request, tx: Transaction) -> Caller:
+class Recognized(msgspec.Struct, frozen=True):
+    """What authenticators say of a request: whose it is, if anybody's, and the principals it has whoever that is."""
+
+    identity: Identity | None
+    added: frozenset[str]
+
+
+async def recognize(site: Site, request: Request) -> Recognized:
+    """Ask the authenticators about a request."""
+    return Recognized(await authenticate(site, request), await _added(site, request))
+
+
+async def identify(site: Site, found: Recognized, tx: Transaction) -> Caller:
     """Return who calls, with every principal they have."""
-    identity = await authenticate(site, request)
-    added = await _added(site, request)
-    if identity is None:
-        return anonymous(added)
-    groups = frozenset[str]() if site.find_groups else await tx.groups_of(identity.user)
-    return authenticated(identity.user, groups | identity.principals | added)
+    if found.identity is None:
+        return anonymous(found.added)
+    user, principals = found.identity.user, found.identity.principals | found.added
+    return authenticated(user, principals if site.find_groups else principals | await tx.groups_of(user))
 
 
 async def authenticate(site: Site, request: Request) -> Identity | None:
