@@ -17,7 +17,6 @@ from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database
 from kobako.http import asgi, end_of_service, endpoints, listening, lists, measuring, openapi, permissions, utilities
 from kobako.http import openapi_utilities as described
-from kobako.http.authentication import basic
 from kobako.http.pipeline import answer
 from kobako.http.routing import SAFE, Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
@@ -28,18 +27,16 @@ from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources
 from kobako.model.tasks import Tasks
 from kobako.model.transaction import Backends
+from kobako.policies import named
+from kobako.policies.basic import CAPABILITY as BASICAUTH
 from kobako.protocol import ids, jsontext
 from kobako.protocol.messages import Request, Response
-from kobako.settings import Feature, Policy, Settings, SettingsError, steps
+from kobako.settings import Feature, Settings, SettingsError, steps
 
 ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
 ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
 VERSION_FILES: Final = (Path(__file__).with_name("version.json"), Path(__file__).parent / "config" / "version.json")
 """Where the package may bring the version file, if the settings' is not there (section 6.4)."""
-BASICAUTH: Final = {
-    "description": "Very basic authentication sessions. Not for production use.",
-    "url": "http://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
-}
 
 
 def milliseconds() -> int:
@@ -50,6 +47,7 @@ def milliseconds() -> int:
 class App:
     """A server: call it as ASGI does, or `answer` requests in the same process.
 
+    `authenticators` are asked before the policies of the settings.
     Opened before the first request and closed after the last, by the ASGI lifespan or `async with`. `tasks` run in
     each process between the two, beside the requests.
     """
@@ -60,6 +58,7 @@ class App:
         resources: Iterable[Resource],
         *,
         listeners: Iterable[Listener] = (),
+        authenticators: Iterable[Authenticator] = (),
         capabilities: Mapping[str, Mapping[str, Any]] = {},
         tasks: Iterable[Callable[["App"], Awaitable[None]]] = (),
         clock: Clock = milliseconds,
@@ -73,12 +72,15 @@ class App:
         self._cache = open_cache(settings, clock)
         self._metrics = metrics = open_metrics(settings) if Feature.METRICS in settings.features else None
         database, cache = measured_backends(self._database, self._cache, metrics)
-        policies = [_authenticator(each, settings) for each in settings.policies]
+        policies = [*authenticators, *(named.authenticator(each, settings) for each in settings.policies)]
         self.site = Site(
             settings=settings,
-            backends=Backends(database, cache, Resources(known), _settings_grants(settings, known), clock),
+            backends=Backends(
+                database, cache, Resources(known), _settings_grants(settings, known), clock, named.authorize(settings)
+            ),
             routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, metrics)),
             authenticators=measured_authenticators(policies, metrics),
+            find_groups=named.group_finder(settings),
             listeners=Listeners(measured_listeners([each for each in told if not each.after_commit or hooks], metrics)),
             capabilities={**_capabilities(settings, metrics), **capabilities},
             heartbeats=_heartbeats(settings, self._database, self._cache),
@@ -126,7 +128,9 @@ def _heartbeats(settings: Settings, database: Database, cache: Cache) -> dict[st
 
 def _capabilities(settings: Settings, metrics: Metrics | None) -> Mapping[str, Mapping[str, Any]]:
     """Return what the hello view says that this server can do, beyond every server (objects, 28)."""
-    found: dict[str, Mapping[str, Any]] = {"basicauth": BASICAUTH} if settings.policies else {}
+    found: dict[str, Mapping[str, Any]] = {}
+    if any(each.kind == "basicauth" for each in settings.policies):
+        found["basicauth"] = BASICAUTH
     if _lists_permissions(settings):
         found["permissions_endpoint"] = permissions.CAPABILITY
     if isinstance(metrics, Scraped):
@@ -204,10 +208,6 @@ def _routes(settings: Settings, resources: Iterable[Resource], metrics: Metrics 
 async def _taken_apart(call: Call) -> Response:
     """Never called: the pipeline takes a batch apart, and calls the endpoints of its parts."""
     raise NotImplementedError
-
-
-def _authenticator(policy: Policy, settings: Settings) -> Authenticator:
-    return basic(policy.name, settings.userid_hmac_secret, policy.options.get("realm", "Realm"))
 
 
 def _settings_grants(settings: Settings, resources: Iterable[Resource]) -> Any:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
+from kobako.protocol.addresses import Range
 from kobako.settings import EventListener, Policy, Settings, names
 from kobako.settings.fields import Row, family_docs, rows
 from kobako.settings.template import shown
@@ -26,6 +27,7 @@ TYPES: Final[Mapping[Any, str]] = {
     datetime: "date",
     tuple[str, ...]: "list",
     tuple[float, ...]: "list of numbers",
+    tuple[Range, ...]: "list of addresses",
     tuple[Policy, ...]: "list of names",
     tuple[EventListener, ...]: "list of names",
 }

@@ -4,13 +4,14 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 """
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from kobako.http.pipeline import answer
 from kobako.http.site import Site
+from kobako.protocol import addresses
 from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, RequestTooLarge, UrlTooLong
 from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Request, Response
 
@@ -65,7 +66,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _request(site: Site, scope: Scope, headers: dict[str, str], body: bytes) -> Request:
-    settings, client = site.settings, scope.get("client")
+    settings = site.settings
     scheme = settings.http_scheme or scope.get("scheme", "http")
     host = settings.http_host or headers.get("host") or "localhost"
     return Request(
@@ -75,8 +76,14 @@ def _request(site: Site, scope: Scope, headers: dict[str, str], body: bytes) -> 
         headers=headers,
         body=body,
         origin=f"{scheme}://{_without_default_port(scheme, host)}",
-        client=client[0] if client else "",
+        client=_client(scope, headers, settings.trusted_proxies),
     )
+
+
+def _client(scope: Scope, headers: dict[str, str], proxies: Sequence[addresses.Range]) -> str:
+    """Return the address of the client; behind a proxy that is trusted, of the client of that (P21)."""
+    peer: str = (scope.get("client") or [""])[0]
+    return addresses.client_of(peer, headers.get("x-forwarded-for", ""), proxies) if proxies else peer
 
 
 def _path(scope: Scope) -> str:

@@ -1,62 +1,78 @@
-"""Who calls: the first authenticator that recognizes the request.
+"""Who calls: the user that the first authenticator recognizes, and every principal of the request.
 
-Wrong credentials are no error: whoever is not recognized is anybody. A protected endpoint then answers 401.
+Authenticators may wait for others, so they are asked before the transaction, and hold no lock meanwhile; groups are
+read in it. Wrong credentials are no error: whoever is not recognized is anybody. A protected endpoint then answers 401.
 
 Source: HTTP API, section 4.
 """
 
 import base64
 import binascii
-import hashlib
-import hmac
+import logging
+import re
 
-from kobako.http.site import Authenticator, Identity, Site
-from kobako.model.access import ANONYMOUS, Caller, authenticated
+import msgspec
+
+from kobako.http.site import Identity, Site
+from kobako.model.access import Caller, anonymous, authenticated
 from kobako.model.transaction import Transaction
 from kobako.protocol.messages import Request
+from kobako.protocol.principals import length_problem
+
+_log = logging.getLogger("kobako.authentication")
 
 
-async def identify(site: Site, request: Request, tx: Transaction) -> Caller:
+class Recognized(msgspec.Struct, frozen=True):
+    """What authenticators say of a request: whose it is, if anybody's, and the principals it has whoever that is."""
+
+    identity: Identity | None
+    added: frozenset[str]
+
+
+async def recognize(site: Site, request: Request) -> Recognized:
+    """Ask the authenticators about a request."""
+    return Recognized(await authenticate(site, request), await _added(site, request))
+
+
+async def identify(site: Site, found: Recognized, tx: Transaction) -> Caller:
     """Return who calls, with every principal they have."""
-    identity = await authenticate(site, request)
-    if identity is None:
-        return ANONYMOUS
-    groups = await tx.groups_of(identity.user)
-    return authenticated(identity.user, groups | identity.principals)
+    if found.identity is None:
+        return anonymous(found.added)
+    user, principals = found.identity.user, found.identity.principals | found.added
+    return authenticated(user, principals if site.find_groups else principals | await tx.groups_of(user))
 
 
 async def authenticate(site: Site, request: Request) -> Identity | None:
-    """Return what the first authenticator finds that recognizes the request, None if none does."""
+    """Return whom the first authenticator finds that recognizes the request, None if none does.
+
+    The user id is prefixed (section 4.3). Where the settings have a way of their own to find groups, the groups are
+    among the principals, and whoever it does not know is not recognized.
+    """
     for each in site.authenticators:
-        if identity := await each.authenticate(request):
-            return identity
+        if found := await each.authenticate(request):
+            user = f"{each.name.lower()}:{found.user}"
+            if not user.isprintable() or length_problem(user):
+                _log.warning("A user id of policy '%s' is too long, or no text: not recognized", each.name)
+                continue
+            groups = await site.find_groups(request, user) if site.find_groups else frozenset[str]()
+            if groups is not None:
+                return Identity(user, found.principals | groups)
     return None
 
 
-def basic(name: str, secret: str, realm: str = "Realm") -> Authenticator:
-    """Return the authenticator of Basic credentials: any pair is a user, whose id is a keyed hash of it.
-
-    Another secret makes other users of everybody. The name of the policy, in small letters, prefixes the ids.
-    """
-    key, prefix = secret.encode(), name.lower()
-
-    async def authenticate(request: Request) -> Identity | None:
-        pair = basic_credentials(request)
-        if pair is None:
-            return None
-        digest = hmac.new(key, f"{pair[0]}:{pair[1]}".encode(), hashlib.sha256).hexdigest()
-        return Identity(f"{prefix}:{digest}")
-
-    return Authenticator(name, authenticate, f'Basic realm="{realm}"')
+async def _added(site: Site, request: Request) -> frozenset[str]:
+    """Return the principals that authenticators add to a request whoever it is from."""
+    added = frozenset[str]()
+    for each in site.authenticators:
+        if each.principals:
+            added |= await each.principals(request)
+    return added
 
 
 def basic_credentials(request: Request) -> tuple[str, str] | None:
     """Return user name and password of a Basic Authorization header, None if there are none (section 4.2)."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
     try:
-        decoded = base64.b64decode(encoded.strip(), validate=True)
+        decoded = base64.b64decode(_after(request, "basic"), validate=True)
     except (binascii.Error, ValueError):
         return None
     try:
@@ -65,3 +81,19 @@ def basic_credentials(request: Request) -> tuple[str, str] | None:
         text = decoded.decode("latin-1")
     user, colon, password = text.partition(":")
     return (user, password) if user and colon else None
+
+
+def bearer_token(request: Request, scheme: str = "Bearer") -> str | None:
+    """Return the token of a Bearer Authorization header, or of another scheme; None if there is none (RFC 6750, 2.1).
+
+    >>> bearer_token(Request(method="GET", path="/v1/", headers={"authorization": "bearer abc.DEF=="}))
+    'abc.DEF=='
+    """
+    token = _after(request, scheme)
+    return token if re.fullmatch(r"[\w.~+/-]+=*", token, re.ASCII) else None
+
+
+def _after(request: Request, scheme: str) -> str:
+    """Return what follows a scheme, in any case of letters, in the Authorization header; empty if that has another."""
+    first, _, rest = request.headers.get("authorization", "").partition(" ")
+    return rest.strip() if first.lower() == scheme.lower() else ""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from kobako.model.listeners import Listener
-from kobako.settings import EventListener, SettingsError, imports
+from kobako.settings import EventListener, imports
 
 Factory = Callable[[Mapping[str, str]], Any]
 
@@ -25,7 +25,7 @@ def named(described: EventListener) -> Listener:
     made = _factory(setting, described.use)(described.options)
     listener = made if isinstance(made, Listener) else Listener(made)
     if not callable(listener.run):
-        raise _refused(setting, described.use, f"returned {listener.run!r}, which is no listener")
+        raise imports.refused(setting, described.use, f"returned {listener.run!r}, which is no listener")
     return msgspec.structs.replace(
         listener, actions=described.actions, resources=described.resources, name=described.name
     )
@@ -35,15 +35,11 @@ def _factory(setting: str, name: str) -> Factory:
     try:
         found = imports.load(name)
     except ValueError as error:
-        raise _refused(setting, name, str(error)) from error
+        raise imports.refused(setting, name, str(error)) from error
     if isinstance(found, ModuleType):
         found = getattr(found, "listener", None)
         if not callable(found):
-            raise _refused(setting, name, "is a module without a function 'listener'")
+            raise imports.refused(setting, name, "is a module without a function 'listener'")
     if not callable(found):
-        raise _refused(setting, name, "cannot be called")
+        raise imports.refused(setting, name, "cannot be called")
     return found  # type: ignore[no-any-return]
-
-
-def _refused(setting: str, name: str, problem: str) -> SettingsError:
-    return SettingsError(f"Setting '{setting}' is '{name}', which {problem}.")

@@ -16,7 +16,7 @@ from kobako.http import openapi_schemas as schemas
 from kobako.http.openapi_parts import JsonValue, answers
 from kobako.http.openapi_schemas import TEXT, ref, title
 from kobako.http.responses import json_response
-from kobako.http.site import Offline, Route, Site
+from kobako.http.site import Authenticator, Offline, Route, Site
 from kobako.model.resource import Resource
 from kobako.protocol import jsontext
 from kobako.protocol.messages import Request, Response
@@ -69,7 +69,7 @@ def document(site: Site) -> dict[str, Any]:
             "parameters": parts.PARAMETERS,
             "headers": parts.HEADERS,
             "responses": parts.RESPONSES,
-            "securitySchemes": {each.name: _scheme(each.challenge) for each in site.authenticators},
+            "securitySchemes": {each.name: _scheme(each.challenge) for each in _offered(site)},
         },
     }
 
@@ -97,7 +97,7 @@ def path_parameters(route: Route) -> list[dict[str, Any]]:
 
 def operation(site: Site, route: Route, method: str) -> dict[str, Any]:
     """Return the operation of one method of a route."""
-    policies: list[JsonValue] = [{each.name: []} for each in site.authenticators]
+    policies: list[JsonValue] = [{each.name: []} for each in _offered(site)]
     if route.resource:
         described = of_resource(route, route.resource, method) | {"security": policies}
     else:
@@ -175,6 +175,11 @@ def _base(site: Site) -> str:
     """Return the URL before all paths: that of the settings, or relative to where the document was found."""
     scheme, host = site.settings.http_scheme, site.settings.http_host
     return (f"{scheme}://{host}" if scheme and host else "") + str(site.routes.prefix)
+
+
+def _offered(site: Site) -> list[Authenticator]:
+    """Return the authenticators that a client can do something for; an address it cannot choose."""
+    return [each for each in site.authenticators if each.challenge]
 
 
 def _scheme(challenge: str) -> dict[str, str]:

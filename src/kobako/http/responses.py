@@ -12,6 +12,7 @@ from kobako.databases.base import BackendUnavailable
 from kobako.http import log
 from kobako.http.site import Call, Site
 from kobako.model import objects
+from kobako.model.access import ANONYMOUS
 from kobako.permission.base import Acl
 from kobako.protocol import etags, jsontext
 from kobako.protocol.errors import ApiError, Conflict, ServerError, ServiceUnavailable
@@ -55,7 +56,8 @@ def not_modified(timestamp: int) -> Response:
 
 async def cache_headers(call: Call) -> dict[str, str]:
     """Return how long a reader may keep an answer: nothing is kept of what a user may read (section 13.5)."""
-    if call.caller.user is None:
+    # Whoever has principals without being a user gets what is not for all.
+    if call.caller == ANONYMOUS:
         resource = call.target.resource
         seconds = await _seconds_to_keep(call)
         if seconds or (seconds == 0 and resource.expires_with_parent):
@@ -99,8 +101,9 @@ def error_response(site: Site, request: Request, error: Exception) -> Response:
         body["info"] = site.settings.error_info_link
     if shown.status in (409, 503):
         headers["Retry-After"] = str(site.settings.retry_after_seconds)
-    if shown.status == 401 and site.authenticators:
-        headers["WWW-Authenticate"] = "\n".join(each.challenge for each in site.authenticators)
+    challenges = [each.challenge for each in site.authenticators if each.challenge]
+    if shown.status == 401 and challenges:
+        headers["WWW-Authenticate"] = "\n".join(challenges)
     response = json_response(jsontext.encode(body), shown.status, headers)
     response.errno = shown.errno
     return response

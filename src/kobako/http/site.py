@@ -23,21 +23,29 @@ Offline = Callable[["Site", Request], Awaitable[Response]]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What an authenticator found out: the prefixed user id, and principals it adds."""
+    """Who a request is from: the user id, and principals of that user."""
 
     user: str
     principals: frozenset[str] = frozenset()
 
 
 Authenticate = Callable[[Request], Awaitable[Identity | None]]
+Principals = Callable[[Request], Awaitable[frozenset[str]]]
+GroupFinder = Callable[[Request, str], Awaitable[frozenset[str] | None]]
+"""(request, prefixed user id) -> the principals of the user's groups, None for a user who is not to be recognized."""
 
 
 class Authenticator(msgspec.Struct, frozen=True):
-    """One way to tell who calls; `challenge` is what a 401 offers of it (WWW-Authenticate)."""
+    """One way to tell who calls: its `name`, in small letters, is put before the user ids that it finds.
+
+    `challenge` is what a 401 offers of it (WWW-Authenticate), a line for each header, empty for nothing.
+    `principals` are added to every request that they are found for, whoever it is from.
+    """
 
     name: str
     authenticate: Authenticate
-    challenge: str
+    challenge: str = ""
+    principals: Principals | None = None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +85,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     backends: Backends
     routes: Any
     authenticators: Sequence[Authenticator] = ()
+    find_groups: GroupFinder | None = None
     listeners: Listeners
     capabilities: Mapping[str, Mapping[str, Any]] = {}
     heartbeats: Mapping[str, Check] = {}

@@ -7,15 +7,16 @@ Source: objects, 2.3 to 2.6; HTTP API, 5.
 """
 
 import logging
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from kobako.model import inheritance
 from kobako.model.inheritance import Action, Grant, Right
 from kobako.model.resource import Target
-from kobako.model.transaction import Transaction
+from kobako.model.transaction import Permit, Transaction
 from kobako.permission.base import AUTHENTICATED, EVERYONE
 from kobako.protocol.errors import ApiError, Forbidden, MissingToken
 
@@ -41,9 +42,14 @@ class Caller(msgspec.Struct, frozen=True):
 ANONYMOUS: Final = Caller()
 
 
-def authenticated(user: str, groups: Set[str]) -> Caller:
+def anonymous(principals: Set[str]) -> Caller:
+    """Return the caller for a request of no user, with the principals it was given."""
+    return Caller(None, frozenset({EVERYONE, *principals})) if principals else ANONYMOUS
+
+
+def authenticated(user: str, principals: Set[str]) -> Caller:
     """Return the caller for a user with the principals they were given."""
-    return Caller(user, frozenset({user, EVERYONE, AUTHENTICATED, *groups}))
+    return Caller(user, frozenset({user, EVERYONE, AUTHENTICATED, *principals}))
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -53,13 +59,19 @@ class Rights(msgspec.Struct, frozen=True):
     target: Target
     held: Set[Grant]
     by_settings: Set[Action]
+    decided: Set[Permit] | None = None
+    """What others decided in place of the rules here, None where nobody does."""
 
     def on_object(self, action: Action) -> bool:
         """Tell whether the caller may read or write the object."""
+        if self.decided is not None:
+            return ("object", action) in self.decided
         return self._have(inheritance.on_object(self.target, action))
 
     def on_list(self, action: Action) -> bool:
         """Tell whether the caller may read or empty the whole list, or create in it."""
+        if self.decided is not None:
+            return ("list", action) in self.decided
         return self._have(inheritance.on_list(self.target, action))
 
     def require_on_object(self, action: Action) -> None:
@@ -94,7 +106,21 @@ async def rights(tx: Transaction, caller: Caller, target: Target) -> Rights:
     """Look up what a caller may do at a target: one operation, for the object and all it is in."""
     uris = inheritance.lineage(target)
     held = await tx.permission.granted(caller.principals, uris) if uris else frozenset[Grant]()
-    return Rights(caller, target, held, tx.settings_grants(target.resource.name, caller.principals))
+    found = Rights(caller, target, held, tx.settings_grants(target.resource.name, caller.principals))
+    if tx.backends.authorize is None:
+        return found
+    permitted = {
+        (of, action)
+        for of, action in questions(target)
+        if (found.on_list(action) if of == "list" else found.on_object(action))
+    }
+    return replace(found, decided=await tx.backends.authorize(target, caller.principals, permitted))
+
+
+def questions(target: Target) -> Sequence[Permit]:
+    """Return what there is to decide about a target; of a list alone, nothing about an object."""
+    of_list: list[Permit] = [("list", "read"), ("list", "write"), ("list", "create")]
+    return of_list if target.id is None else [("object", "read"), ("object", "write"), *of_list]
 
 
 async def listed_ids(tx: Transaction, found: Rights, action: Action) -> frozenset[str] | None:
@@ -106,7 +132,9 @@ async def listed_ids(tx: Transaction, found: Rights, action: Action) -> frozense
         return None
     target = found.target
     names = ("write",) if action == "write" else target.resource.permissions
-    ids = await tx.permission.shared(found.caller.principals, target.list_uri, names)
+    # What ACLs share is no matter where others decide.
+    shared = found.decided is None
+    ids = await tx.permission.shared(found.caller.principals, target.list_uri, names) if shared else set[str]()
     if not ids and not found.on_list("create"):
         raise found.refusal(target.list_uri, action)
     return frozenset(ids)

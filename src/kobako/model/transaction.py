@@ -7,17 +7,24 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Set
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Literal
 
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database, Unit
 from kobako.model.events import EventLog
 from kobako.model.inheritance import Action
-from kobako.model.resource import Resources
+from kobako.model.resource import Resources, Target
 from kobako.permission.base import Permission
 from kobako.storage.base import Place, Storage
 
 SettingsGrants = Callable[[str, frozenset[str]], Set[Action]]
 """(kind of object, principals) -> what the settings let these principals do to all objects of that kind."""
+
+Permit = tuple[Literal["object", "list"], Action]
+"""What may be done to what a request points at: to the object, or to the list that it is in."""
+
+Authorize = Callable[[Target, frozenset[str], Set[Permit]], Awaitable[Set[Permit]]]
+"""(target, principals, what our own rules permit) -> what is permitted, by rules of somebody else's."""
 
 _log = logging.getLogger("kobako.transactions")
 
@@ -99,12 +106,14 @@ class Backends:
         resources: Resources,
         settings_grants: SettingsGrants,
         clock: Clock,
+        authorize: Authorize | None = None,
     ):
         self.database = database
         self.cache = cache
         self.resources = resources
         self.settings_grants = settings_grants
         self.clock = clock
+        self.authorize = authorize
 
     def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "Beginning":
         """Begin a transaction that writes these lists and may delete these objects, or one that only reads."""

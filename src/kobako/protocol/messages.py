@@ -16,7 +16,8 @@ MAX_HEADER_SIZE: Final = 65_536
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked: the names of headers are lower-cased, the path is decoded and begins with the version prefix.
 
-    `query` is the query string as it was sent; `origin` is scheme and host, as the client sees the server.
+    `query` is the query string as it was sent; `origin` is scheme and host, as the client sees the server; `client` is
+    its address, empty where it is not known.
     """
 
     method: str

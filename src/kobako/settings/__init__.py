@@ -3,7 +3,7 @@
 `read_settings` is the way in, `Settings` what comes out; `fields.py` is the table of all of them.
 """
 
-from kobako.settings.fields import POOL, EventListener, Policy, Settings
+from kobako.settings.fields import POOL, EventListener, Policy, Settings, all_by_name
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
 from kobako.settings.reading import read_settings, shown
 from kobako.settings.steps import Feature
@@ -16,6 +16,7 @@ __all__ = [
     "Policy",
     "Settings",
     "SettingsError",
+    "all_by_name",
     "read_address",
     "read_settings",
     "shown",

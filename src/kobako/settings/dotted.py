@@ -25,6 +25,10 @@ NAMES: Final = (
         "account",
     ),
     ("policy", r"kinto\.plugins\.openid\.OpenIDConnectPolicy", "openid"),
+    # Older documents misspell it.
+    ("policy", r"pyramid_ipauth\.IPAuthent(?:ication|iction)Policy", "ipauth"),
+    ("group finder", rf"{_CORE}authorization\.groupfinder", ""),
+    ("authorization policy", rf"{_CORE}authorization\.AuthorizationPolicy", ""),
     ("plugin", r"(?:kinto|kobako)\.plugins\.(\w+)", r"\1"),
     ("statsd backend", rf"{_CORE}(?:plugins\.)?statsd", "statsd"),
     ("listener", rf"{_CORE}listeners\.redis|kinto_redis\.listeners", "redis"),
@@ -41,7 +45,7 @@ NAMES: Final = (
 OFFERED: Final = {
     "database": ("sqlite", "postgresql", "redis", "memory"),
     "cache": ("sqlite", "postgresql", "redis", "memcached", "memory"),
-    "policy": ("basicauth",),
+    "policy": ("basicauth", "ipauth"),
     "plugin": ("prometheus", "statsd"),
     "statsd backend": ("statsd",),
     "renderer": ("classic", "json", "heka"),
@@ -75,6 +79,27 @@ def _plugin(name: str) -> str:
         return resolve("plugin", name)
     except ValueError as error:
         raise ValueError(f"of '{name}', {error}") from None
+
+
+def policy(name: str) -> str:
+    """Return our name of a policy; any other dotted name is somebody's own. Raises ValueError for one that is neither.
+
+    >>> policy("pyramid_ipauth.IPAuthentictionPolicy"), policy("mine.tokens.Policy")
+    ('ipauth', 'mine.tokens.Policy')
+    """
+    ours = _ours("policy", name)
+    if ours == "pyramid_persona":
+        raise ValueError("the service that Persona was has closed, and no such policy is offered")
+    return ours if ours == name and "." in name else resolve("policy", name)
+
+
+def replacement(kind: str, name: str) -> str | None:
+    """Return the dotted name of what is used in place of something of ours, None for ours.
+
+    >>> replacement("group finder", "cliquet.authorization.groupfinder"), replacement("group finder", "mine.groups")
+    (None, 'mine.groups')
+    """
+    return _ours(kind, name) or None
 
 
 def listener(name: str) -> str:

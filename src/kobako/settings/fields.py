@@ -21,6 +21,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
+from kobako.protocol.addresses import Range
 from kobako.settings import dotted, parsing, steps
 from kobako.settings.configfile import ConfigFile
 from kobako.settings.logsections import LogRule
@@ -42,7 +43,7 @@ Families = Mapping[str, Any]
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """One way to tell who calls: `name` prefixes the user ids it gives, `kind` says how (``basicauth``)."""
+    """One way to tell who calls: `name` prefixes its user ids, `kind` says how (``basicauth``, a dotted name)."""
 
     name: str
     kind: str
@@ -79,6 +80,16 @@ def renderer(raw: str) -> str:
 def statsd_backend(raw: str) -> str:
     """Return the name of an implementation of StatsD: ours, or one of another server."""
     return dotted.resolve("statsd backend", parsing.text(raw) or "")
+
+
+def group_finder(raw: str) -> str | None:
+    """Return the name of a group finder that is not ours."""
+    return dotted.replacement("group finder", parsing.text(raw) or "")
+
+
+def authorization_policy(raw: str) -> str | None:
+    """Return the name of an authorization policy that is not ours."""
+    return dotted.replacement("authorization policy", parsing.text(raw) or "")
 
 
 def setting(default: Any, doc: str, *, key: str = "", parse: parsing.Parser | None = None) -> Any:
@@ -202,8 +213,26 @@ class Settings:
     userid_hmac_secret: str = setting("", "Key of the user ids of basicauth; another key makes everybody a stranger.")
     policies: tuple[Policy, ...] = setting(
         (BASICAUTH,),
-        "Ways to tell who calls, in order of trial: basicauth, or what `multiauth.policy.<name>.use` says is one.",
+        "Ways to tell who calls, in order of trial: basicauth, ipauth, or what `multiauth.policy.<name>.use` names "
+        "(`docs/policies.md`).",
         key="multiauth.policies",
+    )
+    groupfinder: str | None = setting(
+        None,
+        "Function that finds the groups of a user, by its dotted name, in place of the groups that are stored.",
+        key="multiauth.groupfinder",
+        parse=group_finder,
+    )
+    authorization_policy: str | None = setting(
+        None,
+        "Class that decides who may do what, by its dotted name, in place of the permissions that are stored.",
+        key="multiauth.authorization_policy",
+        parse=authorization_policy,
+    )
+    trusted_proxies: tuple[Range, ...] = setting(
+        (),
+        "Addresses of proxies in front, also as 10.0.0.0/8 or 10.0.0.*: their `X-Forwarded-For` tells who calls.",
+        parse=parsing.ranges,
     )
     principals_by_permission: Families = family(
         "`<type>_<read|write|create>_principals`: who may do that to every object of a type.",
@@ -281,6 +310,9 @@ class Settings:
     log_rules: tuple[LogRule, ...] = field(default=(), compare=False)
     """What its logging sections say; empty: there are none."""
 
+    given: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """All that file and environment say, as texts, by name without prefix: for what was written for Pyramid."""
+
     features: frozenset[Feature] = field(init=False, compare=False)
     """What the steps of the start bring; of what they leave out, the settings are as if not given."""
 
@@ -354,6 +386,12 @@ def rows() -> list[Row]:
         for each in fields(Settings)
         if "key" in each.metadata
     ]
+
+
+def all_by_name(settings: Settings) -> dict[str, Any]:
+    """Return all settings by their names in files, without prefix: those of the table typed, any other as texts."""
+    typed = {row.name: getattr(settings, row.attribute) for row in rows()}
+    return {**settings.given, **typed, "multiauth.policies": " ".join(each.name for each in settings.policies)}
 
 
 def family_docs() -> list[str]:

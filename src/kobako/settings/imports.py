@@ -4,7 +4,10 @@ Source: HTTP API, sections 14.5 and 16.14; objects, 27.1.
 """
 
 import importlib
+from collections.abc import Callable
 from typing import Any
+
+from kobako.settings.inifile import SettingsError
 
 
 class NothingThere(ValueError):
@@ -27,6 +30,22 @@ def load(name: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise NothingThere("does not exist") from error
+
+
+def load_callable(setting: str, name: str) -> Callable[..., Any]:
+    """Return what a setting names, which can be called. Raises SettingsError."""
+    try:
+        found = load(name)
+    except ValueError as error:
+        raise refused(setting, name, str(error)) from error
+    if not callable(found):
+        raise refused(setting, name, "cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def refused(setting: str, name: str, problem: str) -> SettingsError:
+    """Return the error for a setting whose name leads to nothing of use."""
+    return SettingsError(f"Setting '{setting}' is '{name}', which {problem}.")
 
 
 def _prefixes(name: str) -> set[str]:

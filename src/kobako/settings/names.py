@@ -39,8 +39,8 @@ def _names(text: str) -> frozenset[str]:
 
 WITHOUT_EFFECT: Final = _names("""
     json_renderer handle_exceptions available_languages filter filter-with storage_poolclass
-    permission_poolclass cache_poolclass multiauth.groupfinder multiauth.authorization_policy
-    admin_assets_path default_bucket_hmac_secret account_cache_ttl_seconds account_validation
+    permission_poolclass cache_poolclass admin_assets_path default_bucket_hmac_secret
+    account_cache_ttl_seconds account_validation
 """)
 """Names of Kinto's that change nothing, or belong to what is not included: neither refused nor spoken of."""
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from kobako.protocol.addresses import Range, parse_range
+
 Parser = Callable[[str], Any]
 
 TRUTHS = frozenset({"t", "true", "y", "yes", "on", "1"})
@@ -187,6 +189,15 @@ def principals(raw: str) -> frozenset[str]:
     ['account:a', 'account:b', 'system.Everyone']
     """
     return frozenset(_split(raw, r"[\s,]+"))
+
+
+def ranges(raw: str) -> tuple[Range, ...]:
+    """Return the ranges of addresses between white space or commas.
+
+    >>> ranges("192.168.0.*, ::1")
+    (IPv4Network('192.168.0.0/24'), IPv6Network('::1/128'))
+    """
+    return tuple(parse_range(each) for each in _split(raw, r"[\s,]+"))
 
 
 def moment(raw: str) -> datetime | None:

@@ -58,7 +58,10 @@ def read_settings(
     ]
     eos_text = parsing.text(entries["eos"].raw) if "eos" in entries else None
     config = configfile.describe(ini) if ini else None
-    return replace(settings, warnings=tuple(warnings), eos_text=eos_text, config=config, log_rules=log_rules)
+    given = {name: entry.raw for name, entry in entries.items()}
+    return replace(
+        settings, warnings=tuple(warnings), eos_text=eos_text, config=config, log_rules=log_rules, given=given
+    )
 
 
 def _options(ini: Path | None, http_port: int) -> dict[str, str]:
@@ -163,7 +166,8 @@ def _policy(name: str, entries: Entries, listed: Entry) -> Policy:
     start = f"multiauth.policy.{name}."
     options = {key.removeprefix(start): entry.raw for key, entry in entries.items() if key.startswith(start)}
     use = entries.get(f"{start}use", Entry(name, name, 0, listed.label))
-    return Policy(name, _convert(use, lambda raw: dotted.resolve("policy", raw)), options)
+    options.pop("use", None)
+    return Policy(name, _convert(use, lambda raw: dotted.policy(parsing.text(raw) or name)), options)
 
 
 def _of_listeners(in_file: Entries, environ: Mapping[str, str]) -> list[str]:

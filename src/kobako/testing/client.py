@@ -36,10 +36,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """A user of an app: `user` is a pair for Basic authentication, None for anybody."""
+    """A user of an app: `user` is a pair for Basic authentication, None for anybody; `address` is where they are."""
 
-    def __init__(self, app: App, user: tuple[str, str] | None = ("mat", "secret")):
+    def __init__(self, app: App, user: tuple[str, str] | None = ("mat", "secret"), address: str = "127.0.0.1"):
         self.app = app
+        self.address = address
         self.headers: dict[str, str] = {}
         if user:
             credentials = base64.b64encode(":".join(user).encode()).decode()
@@ -47,11 +48,17 @@ class Client:
 
     def as_user(self, name: str, password: str = "secret") -> "Client":
         """Return a client of the same app for another user."""
-        return Client(self.app, (name, password))
+        return Client(self.app, (name, password), self.address)
 
     def anonymous(self) -> "Client":
         """Return a client of the same app for nobody in particular."""
-        return Client(self.app, None)
+        return Client(self.app, None, self.address)
+
+    def at(self, address: str) -> "Client":
+        """Return a client of the same app for the same user, who calls from another address."""
+        other = Client(self.app, None, address)
+        other.headers = self.headers
+        return other
 
     async def __aenter__(self) -> "Client":
         await self.app.migrate()
@@ -81,6 +88,7 @@ class Client:
                 query=query,
                 headers={**self.headers, **given},
                 body=body,
+                client=self.address,
             )
         )
         return _decoded(response)
