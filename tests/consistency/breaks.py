@@ -152,13 +152,13 @@ def tombstones_are_dropped() -> None:
 def batches_are_not_checked() -> None:
     """Let anybody do anything in a batch (P18)."""
     in_batch: ContextVar[bool] = ContextVar("in_batch", default=False)
-    handle_all, have = pipeline._handle_all, access.Rights._have
+    handle_all, have = pipeline.handle_all, access.Rights._have
 
     async def in_a_batch(*arguments: Any) -> Any:
         in_batch.set(True)
         return await handle_all(*arguments)
 
-    pipeline._handle_all = in_a_batch
+    pipeline.handle_all = in_a_batch
     access.Rights._have = lambda self, right: in_batch.get() or have(self, right)
 
 
@@ -169,7 +169,7 @@ def parts_of_batches_are_committed_alone() -> None:
     async def one_by_one(site: Site, step: Step, summary: Any) -> Response:
         if step.route.kind != "batch":
             return await transact(site, step, summary)
-        plan, answers = pipeline._plan(site, step), []
+        plan, answers = batches.plan(site, step), []
         for request, part in plan.parts:
             try:
                 if isinstance(part, ApiError):
