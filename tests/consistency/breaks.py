@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kobako.http import lists, pipeline
+from kobako.http import batches, lists, pipeline
 from kobako.http.responses import error_response, json_response
 from kobako.http.routing import Step
 from kobako.http.site import Call, Site
