@@ -26,6 +26,7 @@ ALLOWED = {
     "adapters": {"protocol", "contracts", "adapters"},
     "model": {"protocol", "contracts", "model"},
     "http": {"protocol", "settings", "contracts", "model", "http"},
+    "listeners": {"protocol", "settings", "contracts", "adapters", "model", "listeners"},
     "metrics": {"settings", "contracts", "model", "http", "metrics"},
     "monitoring": {"settings", "monitoring"},
     "backends": {"protocol", "settings", "contracts", "adapters"},
@@ -44,6 +45,7 @@ ALLOWED = {
         "adapters",
         "metrics",
         "monitoring",
+        "listeners",
         "server",
     },
 }
