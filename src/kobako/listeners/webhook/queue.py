@@ -16,7 +16,7 @@ import msgspec
 from kobako.databases.base import Database, attempts
 from kobako.model.events import Change, ObjectsChanged
 from kobako.protocol import jsontext
-from kobako.protocol.selection import Selection, Sort
+from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.storage.base import Place, Storage, Stored
 
 LISTS: Final = 8
@@ -34,7 +34,7 @@ PART: Final = 100
 IN_ORDER: Final = (Sort("id"),)
 
 
-class Letter(msgspec.Struct, frozen=True):
+class Letter(msgspec.Struct, frozen=True, rename={"id": "message"}):
     """One message: its `id`, the number of its list, the URIs of the objects it is about, and what it says, as JSON.
 
     `attempts` were made until now, the next is `due` at this time, in milliseconds, the last failed for `problem`.
@@ -118,15 +118,14 @@ class Queue:
 
     async def drop(self, id: str) -> bool:
         """Forget a message, dead or waiting; tell whether there is one."""
-        if found := [each for number in range(LISTS) for each in await self.waiting(number) if each.letter.id == id]:
-            await self.remove(found[0])
-            return True
+        named = Selection(filters=(Filter("message", Operator.EQ, id),))
+        places = [*(queued(self.name, number) for number in range(LISTS)), self._dead]
         for attempt in attempts():
-            async with attempt, self._database.begin([self._dead]) as unit:
-                is_dead = await unit.storage.get(self._dead, id) is not None
-                if is_dead:
-                    await _remove(unit.storage, self._dead, id)
-        return is_dead
+            async with attempt, self._database.begin(places) as unit:
+                found = [(place, each.id) for place in places for each in await unit.storage.list(place, named)]
+                for place, key in found:
+                    await _remove(unit.storage, place, key)
+        return bool(found)
 
     async def _read(self, place: Place, selection: Selection) -> Sequence[Waiting]:
         async with self._database.begin() as unit:
