@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.listeners.hooks import SECRET
 from tests.listeners.receiver import Receiver
-from tests.listeners.test_webhook import SECRET
 
 from kobako import stock
 from kobako.cli import cli

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.listeners import receiver
 from tests.listeners.free import free_port
-from tests.listeners.test_webhook import SECRET
+from tests.listeners.hooks import SECRET
 from tests.server.api import RECORDS, Api
 from tests.server.process import Server, running
 from tests.servers.postgresql import PostgreSQL

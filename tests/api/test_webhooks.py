@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hmac
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.api.sharing import B, C, create, put, serving
 from tests.listeners.free import free_port
+from tests.listeners.hooks import KEY, webhook
 from tests.listeners.receiver import Received, Receiver
 
 from kobako.listeners.webhook import delivery
@@ -18,19 +18,10 @@ from kobako.listeners.webhook.options import Webhook
 from kobako.listeners.webhook.queue import LISTS, Queue, queued
 from kobako.protocol.errors import Forbidden
 from kobako.protocol.selection import Selection
-from kobako.settings import EventListener, SettingsError
 from kobako.storage.base import Place
 from kobako.testing.client import Client
 
-KEY = b"0123456789abcdef01234567"
-SECRET = "whsec_" + base64.b64encode(KEY).decode()
 RECORDS = f"{C}/records"
-
-
-def webhook(url: str, **options: str) -> EventListener:
-    """Describe the webhook of a test: its receiver is on this machine."""
-    given = {"url": url, "secret": SECRET, "allow_private": "true", "timeout_seconds": "5", **options}
-    return EventListener("hook", "webhook", resources=("record",), options=given)
 
 
 @asynccontextmanager
@@ -289,45 +280,3 @@ async def test_nothing_is_written_by_a_server_that_is_readonly(receiver: Receive
         await asyncio.sleep(0.05)
         async with client.app.site.backends.begin() as tx:
             assert await tx.storage.timestamp(Place("webhook-lease", "webhooks/hook/lease")) is None
-
-
-# Settings
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"url": None}, r"'event_listeners\.hook\.url' is '': must be https://host"),
-        ({"url": "ftp://x"}, r"'event_listeners\.hook\.url' is 'ftp://x': must be https://host"),
-        ({"url": "https://me:sesame@x"}, r"is 'https://\*\*\*@x': must be https://host"),
-        ({"url": "http://x", "allow_private": "no"}, r"is 'http://x': must begin with https://"),
-        ({"secret": None}, r"'event_listeners\.hook\.secret' is '': must be whsec_ and 24 to 64 bytes"),
-        ({"secret": "sesame"}, r"'event_listeners\.hook\.secret' is '\*\*\*': must be whsec_"),
-        ({"secret": "whsec_c2VzYW1l"}, r"'event_listeners\.hook\.secret' is '\*\*\*': must be whsec_"),
-        ({"max_attempts": "0"}, r"'event_listeners\.hook\.max_attempts' is '0': must be a whole number, 1 or more\."),
-        ({"retries": "3"}, r"Unknown setting 'event_listeners\.hook\.retries': 'webhook' has the options url, secret"),
-    ],
-)
-async def test_options_that_cannot_be_stop_the_start(changed: dict[str, str | None], message: str) -> None:
-    good = webhook("https://example.com/hook").options
-    options = {name: value for name, value in (good | changed).items() if value is not None}
-    with pytest.raises(SettingsError, match=message):
-        async with serving(event_listeners=(EventListener("hook", "webhook", options=options),)):
-            pass
-
-
-async def test_a_webhook_is_told_of_changes_only() -> None:
-    given = EventListener("hook", "webhook", ("create", "read"), (), webhook("https://example.com/").options)
-    with pytest.raises(SettingsError, match="a webhook is told of create, update and delete only"):
-        async with serving(event_listeners=(given,)):
-            pass
-
-
-async def test_a_library_that_is_missing_is_named_by_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [each for each in sys.modules if each.startswith("kobako.listeners.webhook")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "httpx", None)
-
-    with pytest.raises(SettingsError, match=r"it needs a library, which comes with `pip install 'kobako\[webhook\]'`"):
-        async with serving(event_listeners=(webhook("https://example.com/"),)):
-            pass
