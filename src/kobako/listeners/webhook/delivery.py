@@ -36,6 +36,8 @@ POLL_S: Final = 1.0
 GRACE_S: Final = 10
 """How much longer than an attempt a lease lasts."""
 
+GIVE_UP_S: Final = 2.0
+
 LONGEST_PAUSE_S: Final = 3600
 
 MANY: Final = 10_000
@@ -74,7 +76,10 @@ class Delivery:
                 await _Work(webhook, queue, lease, sender, backends.clock, self._wake, group).go_on()
         finally:
             await sender.close()
-            await lease.give_up()
+            # Else it runs out: nobody waits for it at the end.
+            with suppress(TimeoutError, BackendUnavailable):
+                async with asyncio.timeout(GIVE_UP_S):
+                    await lease.give_up()
 
 
 class _Work:
@@ -99,6 +104,7 @@ class _Work:
         self._group = group
         self._under_way: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._storing = asyncio.Lock()
         self._next_look = 0.0
 
     async def go_on(self) -> None:
@@ -138,7 +144,9 @@ class _Work:
         """Send a message, and keep what came of it; a database that fails leaves it in the queue, to be sent again."""
         try:
             problem = await self._send(waiting)
-            await (self._failed(waiting, problem) if problem else self._queue.remove(waiting))
+            # One after the other: they write the same lists, and would only meet each other in their way.
+            async with self._storing:
+                await (self._failed(waiting, problem) if problem else self._queue.remove(waiting))
             self._wake.set()
         except Exception:
             _log.exception("What became of %s could not be stored; it will be sent again", waiting.letter.id)

@@ -46,9 +46,11 @@ class Lease:
         """Take the lease, or renew it some time after it was taken; tell whether it is ours."""
         if self.left_ms > self._lasts_ms - RENEWED_AFTER_MS:
             return True
-        async with self._database.begin() as unit:
-            if await self._other(unit.storage):
-                return False
+        for attempt in attempts():
+            async with attempt, self._database.begin() as unit:
+                other = await self._other(unit.storage)
+        if other:
+            return False
         for attempt in attempts():
             async with attempt, self._database.begin([self._place]) as unit:
                 other = await self._other(unit.storage)

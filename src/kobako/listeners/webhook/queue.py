@@ -77,8 +77,10 @@ class Queue:
 
     async def length(self) -> int:
         """Return how many messages wait."""
-        async with self._database.begin() as unit:
-            return sum([await unit.storage.count(queued(self.name, number)) for number in range(LISTS)])
+        for attempt in attempts():
+            async with attempt, self._database.begin() as unit:
+                counts = [await unit.storage.count(queued(self.name, number)) for number in range(LISTS)]
+        return sum(counts)
 
     async def remove(self, done: Waiting) -> None:
         """Forget a message that was received."""
@@ -128,8 +130,9 @@ class Queue:
         return bool(found)
 
     async def _read(self, place: Place, selection: Selection) -> Sequence[Waiting]:
-        async with self._database.begin() as unit:
-            found = await unit.storage.list(place, selection)
+        for attempt in attempts():
+            async with attempt, self._database.begin() as unit:
+                found = await unit.storage.list(place, selection)
         return [Waiting(each.id, _decoder.decode(each.text)) for each in found]
 
 
