@@ -109,7 +109,9 @@ class _Work:
 
     async def go_on(self) -> None:
         """Send what is due, again and again."""
-        while True:
+        task = asyncio.current_task()
+        # A driver may take the cancelling for a failure of its own: it is looked for here, too.
+        while task and not task.cancelling():
             self._wake.clear()
             try:
                 await self._look()
