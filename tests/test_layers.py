@@ -27,6 +27,7 @@ ALLOWED = {
     "model": {"protocol", "contracts", "model"},
     "http": {"protocol", "settings", "contracts", "model", "http"},
     "policies": {"protocol", "settings", "contracts", "model", "http", "policies"},
+    "listeners": {"protocol", "settings", "contracts", "adapters", "model", "listeners"},
     "metrics": {"settings", "contracts", "model", "http", "metrics"},
     "monitoring": {"settings", "monitoring"},
     "backends": {"protocol", "settings", "contracts", "adapters"},
@@ -45,6 +46,7 @@ ALLOWED = {
         "adapters",
         "metrics",
         "monitoring",
+        "listeners",
         "server",
     },
 }

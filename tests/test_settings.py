@@ -369,7 +369,6 @@ def test_the_url_of_another_kind_is_refused(read: Read, kind: str, url: str) -> 
         ("kinto.storage_backend = kinto.core.cache.redis", "kinto.core.cache.redis"),
         ("kinto.storage_url = postgresql://me:password@host/db", r"postgresql://\*\*\*@host/db"),
         ("kinto.includes = kinto.plugins.accounts", "kinto.plugins.accounts"),
-        ("kinto.event_listeners = redis", "redis"),
         ("multiauth.policies = account", "account"),
         (
             "multiauth.policies = a\nmultiauth.policy.a.use = kinto.plugins.openid.OpenIDConnectPolicy",
@@ -769,16 +768,6 @@ def test_empty_settings_of_a_listener_are_as_if_not_there(read: Read) -> None:
             "kinto.event_listeners = x",
             {"KINTO_EVENT_LISTENERS_X_ACTIONS": "CREATE"},
             r"^Setting 'KINTO_EVENT_LISTENERS_X_ACTIONS' is 'CREATE': 'CREATE' is none of ",
-        ),
-        (
-            "event_listeners = r\nevent_listeners.r.use = kinto_redis.listeners",
-            {},
-            r"^Setting 'event_listeners\.r\.use' is 'kinto_redis\.listeners': the Redis listener is not offered yet\.$",
-        ),
-        (
-            "cliquet.event_listeners = r\ncliquet.event_listeners.r.use = cliquet.listeners.redis",
-            {},
-            r"^Setting 'cliquet\.event_listeners\.r\.use' is 'cliquet\.listeners\.redis': the Redis listener is not ",
         ),
     ],
 )

@@ -64,7 +64,9 @@ class App:
         clock: Clock = milliseconds,
     ):
         known = _served(resources, settings)
-        told = [*listeners, *map(listening.named, settings.event_listeners)]
+        described = [listening.named(each) for each in settings.event_listeners]
+        told = [*listeners, *(each for one in described for each in one.listeners)]
+        tasks = [*tasks, *(each for one in described for each in one.tasks)]
         hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
         self._tasks = Tasks(partial(each, self) for each in tasks)

@@ -1,4 +1,4 @@
-"""The command line: `kobako init`, `start`, `migrate`, `move`, `version`. One function a command.
+"""The command line: `kobako init`, `start`, `migrate`, `move`, `webhooks`, `version`. One function a command.
 
 What a command needs is imported when it runs. An error is one line on standard error and exit status 1; a wrong use
 of the command line, 2.
@@ -20,10 +20,11 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
     from rich.progress import TaskID
 
+    from kobako.listeners.webhook.queue import Queue
     from kobako.moving import Moved, Tell
     from kobako.settings import Settings
 
@@ -163,6 +164,49 @@ def move(ini: Path | None, level: int | None, source: str, target: str) -> None:
     _log.info("Now name the new database in storage_url and permission_url; each client goes on syncing where it was.")
 
 
+@cli.group()
+def webhooks() -> None:
+    """Look after what webhooks are to send, also while the server runs."""
+
+
+@webhooks.command("list")
+@common
+@click.option("--dead", is_flag=True, help="Those that were given up.")
+def list_webhooks(ini: Path | None, level: int | None, dead: bool) -> None:
+    """List the events that wait to be received: id, attempts, what happened, the last problem."""
+    from kobako.listeners.webhook import letters
+
+    for line in _with_queues(ini, level, lambda queues: letters.lines(queues, dead=dead)):
+        click.echo(line)
+
+
+@webhooks.command()
+@common
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="All that were given up.")
+def replay(ini: Path | None, level: int | None, ids: tuple[str, ...], everything: bool) -> None:
+    """Queue events again that were given up."""
+    from kobako.listeners.webhook import letters
+
+    if bool(ids) == everything:
+        raise click.UsageError("Give either ids or --all.")
+    done = _with_queues(ini, level, lambda queues: letters.replay(queues, None if everything else ids))
+    _log.info("Queued again: %d.", len(done))
+    _require_all(ids, done)
+
+
+@webhooks.command()
+@common
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def drop(ini: Path | None, level: int | None, ids: tuple[str, ...]) -> None:
+    """Forget events, waiting or given up: they are not sent any more."""
+    from kobako.listeners.webhook import letters
+
+    done = _with_queues(ini, level, lambda queues: letters.drop(queues, ids))
+    _log.info("Dropped: %d.", len(done))
+    _require_all(ids, done)
+
+
 @cli.command()
 @common
 def version(ini: Path | None, level: int | None) -> None:
@@ -195,6 +239,33 @@ def _told() -> "Iterator[None]":
         yield
     except (SettingsError, UnfitDatabase, BackendUnavailable) as error:
         raise Failure(str(error)) from error
+
+
+def _with_queues(ini: Path | None, level: int | None, do: "Callable[[list[Queue]], Awaitable[list[str]]]") -> list[str]:
+    """Return what is done with the queues of the webhooks of the settings."""
+    from kobako import stock
+    from kobako.app import milliseconds
+    from kobako.backends import open_database
+    from kobako.listeners.webhook import letters
+
+    async def with_database() -> list[str]:
+        await database.open()
+        try:
+            return await do(letters.queues(settings, database))
+        finally:
+            await database.close()
+
+    _configure_logging(level)
+    with _told():
+        settings = stock.load(ini or stock.find_ini(os.environ), os.environ)
+        stock.check_others_see(settings)
+        database = open_database(settings, milliseconds)
+        return asyncio.run(with_database())
+
+
+def _require_all(ids: tuple[str, ...], done: list[str]) -> None:
+    if unknown := [each for each in ids if each not in done]:
+        raise Failure(f"There is no such event: {', '.join(unknown)}.")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -75,6 +75,12 @@ def check_workers(settings: Settings, workers: int) -> None:
             raise SettingsError(f"Setting '{name}' is '{kind}': each of {workers} workers would have data of its own.")
 
 
+def check_others_see(settings: Settings) -> None:
+    """Raise SettingsError where the objects are in the memory of the server, which no other process sees."""
+    if settings.storage_backend in MEMORY["storage_backend"]:
+        raise SettingsError("Setting 'storage_backend' is 'memory': only the server itself sees what is in it.")
+
+
 def advice(settings: Settings) -> list[str]:
     """Return a sentence for each setting that is allowed, and hardly meant for a server that others use."""
     found = [

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.conftest import SETTINGS
 
 from kobako.app import App
+from kobako.listeners.webhook import options, signing
 from kobako.resources import RESOURCES
 from kobako.settings import read_settings
 from kobako.testing.client import Client
@@ -62,3 +64,30 @@ async def test_a_listener_is_named_in_the_settings(tmp_path: Path, monkeypatch: 
 
     [line] = log.read_text().splitlines()
     assert json.loads(line)["uri"] == R
+
+
+def test_a_receiver_checks_a_signature_as_the_page_shows(tmp_path: Path) -> None:
+    ini = tmp_path / "kobako.ini"
+    ini.write_text(example("ini", 2))
+    [described] = read_settings(ini, {}).event_listeners
+    webhook = options.read(described)
+    is_genuine = run(example("python", 2))["is_genuine"]
+    now, secret = int(time.time()), described.options["secret"]
+
+    headers = signing.headers(webhook.key, "search-3-1", now, b"{}")
+    old = signing.headers(webhook.key, "search-3-1", now - 3600, b"{}")
+
+    assert is_genuine(headers, b"{}", secret)
+    assert not is_genuine(headers, b"[]", secret)
+    assert not is_genuine(headers, b"{}", secret.replace("M", "N"))
+    assert not is_genuine({**headers, "Webhook-Id": "other"}, b"{}", secret)
+    assert not is_genuine(old, b"{}", secret)
+
+
+async def test_the_configurations_of_the_page_start(tmp_path: Path) -> None:
+    ini = tmp_path / "kobako.ini"
+    for number in (1, 2):
+        ini.write_text(example("ini", number))
+        described = read_settings(ini, {}).event_listeners
+        async with Client(App(dataclasses.replace(SETTINGS, event_listeners=described), RESOURCES)) as client:
+            assert (await client.get("/")).status == 200

@@ -8,7 +8,7 @@ Source: HTTP API, 14; objects, 20 and 27.3.
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Final, get_args
 
 import msgspec
@@ -60,6 +60,13 @@ class Listener(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.name or getattr(self.run, "__qualname__", repr(self.run))
+
+
+class Listening(msgspec.Struct, frozen=True):
+    """Who is told, and what runs beside the requests for it, in each process: called with the App (`tasks.py`)."""
+
+    listeners: Sequence[Listener]
+    tasks: Sequence[Callable[[Any], Awaitable[None]]] = ()
 
 
 class Listeners:

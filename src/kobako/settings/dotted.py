@@ -31,7 +31,8 @@ NAMES: Final = (
     ("authorization policy", rf"{_CORE}authorization\.AuthorizationPolicy", ""),
     ("plugin", r"(?:kinto|kobako)\.plugins\.(\w+)", r"\1"),
     ("statsd backend", rf"{_CORE}(?:plugins\.)?statsd", "statsd"),
-    ("listener", rf"{_CORE}listeners\.redis|kinto_redis\.listeners", "redis"),
+    ("listener", rf"(?:{_CORE}listeners\.)?redis|kinto_redis\.listeners", "kobako.listeners.redis"),
+    ("listener", "webhook", "kobako.listeners.webhook"),
     ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.ClassicLogRenderer|", "classic"),
     ("renderer", r"(?:kinto\.core|cliquet|kobako)\.logs\.MozillaHekaRenderer|kobako\.logs\.HekaFormatter", "heka"),
     ("renderer", r"(?:\w+\.)*JsonLogFormatter|kobako\.logs\.JsonFormatter", "json"),
@@ -103,14 +104,12 @@ def replacement(kind: str, name: str) -> str | None:
 
 
 def listener(name: str) -> str:
-    """Return the name of a listener, which may be anybody's. Raises ValueError for one that is still to come.
+    """Return the name of a listener's module, or of what makes the listener, which may be anybody's.
 
-    >>> listener("mine.audit")
-    'mine.audit'
+    >>> listener("mine.audit"), listener("kinto_redis.listeners")
+    ('mine.audit', 'kobako.listeners.redis')
     """
-    if _ours("listener", name) == "redis":
-        raise ValueError("the Redis listener is not offered yet")
-    return name
+    return _ours("listener", name)
 
 
 def _ours(kind: str, name: str) -> str:

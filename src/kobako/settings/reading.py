@@ -193,7 +193,7 @@ def _listener(name: str, entries: Entries, listed: Entry) -> EventListener:
     resources = about.pop("resources", Entry("resources", "", 0, ""))
     return EventListener(
         name,
-        _convert(use, lambda raw: dotted.listener(parsing.text(raw) or name)),
+        _convert(use, lambda raw: parsing.text(raw) or name),
         _convert(actions, parsing.actions),
         _convert(resources, parsing.words),
         {key: entry.raw for key, entry in about.items()},

@@ -1,0 +1,1 @@
+"""Listeners that come with the server, for the settings to name: each module has a function `listening`."""
