@@ -2,7 +2,7 @@
 
 protocol, settings <- */base.py <- model <- http <- app <- server, cli; adapters know `protocol` and the contracts, and
 only `backends`, below app, knows them;
-`resources` are written with the toolkit's public names only.
+`plugin` is of the layer of `app`; `resources` are written with the toolkit's public names only.
 """
 
 import ast
@@ -29,7 +29,7 @@ ALLOWED = {
     "metrics": {"settings", "contracts", "model", "http", "metrics"},
     "monitoring": {"settings", "monitoring"},
     "backends": {"protocol", "settings", "contracts", "adapters"},
-    "app": {"protocol", "settings", "contracts", "backends", "model", "http", "metrics"},
+    "app": {"protocol", "settings", "contracts", "backends", "model", "http", "metrics", "app"},
     "toolkit": {"protocol", "settings", "contracts", "model", "http", "app", "monitoring"},
     "resources": {"toolkit", "resources"},
     "testing": {"protocol", "settings", "contracts", "model", "http", "app", "testing"},
@@ -56,6 +56,8 @@ def layer(module: str) -> str:
         return "contracts"
     if head in ADAPTERS:
         return "adapters"
+    if head in ("app", "plugin"):
+        return "app"
     if head in ("server", "cli", "__main__", "serving", "stock", "moving", "logs"):
         return "server"
     return head or "toolkit"

@@ -1,14 +1,15 @@
 """App: settings, resources and backends, assembled into one ASGI callable.
 
-Everything is handed over and nothing is looked up: two apps live in one process.
+Everything is handed over and nothing is registered: two apps live in one process.
 """
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,12 +24,15 @@ from kobako.http.routing import SAFE, Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners, open_metrics
 from kobako.metrics.base import Metrics, Scraped
+from kobako.model import schema
 from kobako.model.inheritance import Action
 from kobako.model.listeners import Listener, Listeners
-from kobako.model.resource import Resource, Resources
+from kobako.model.resource import Resource, Resources, as_given
 from kobako.model.tasks import Tasks
 from kobako.model.transaction import Backends
+from kobako.plugin import Plugin, View, included
 from kobako.protocol import ids, jsontext
+from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Feature, Policy, Settings, SettingsError, steps
 
@@ -42,6 +46,9 @@ BASICAUTH: Final = {
 }
 
 
+T = TypeVar("T")
+
+
 def milliseconds() -> int:
     """Return the time of the wall clock, in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
@@ -51,7 +58,7 @@ class App:
     """A server: call it as ASGI does, or `answer` requests in the same process.
 
     Opened before the first request and closed after the last, by the ASGI lifespan or `async with`. `tasks` run in
-    each process between the two, beside the requests.
+    each process between the two, beside the requests. Plugins that `includes` names follow those that are handed over.
     """
 
     def __init__(
@@ -59,29 +66,41 @@ class App:
         settings: Settings,
         resources: Iterable[Resource],
         *,
+        plugins: Iterable[Plugin] = (),
         listeners: Iterable[Listener] = (),
         capabilities: Mapping[str, Mapping[str, Any]] = {},
         tasks: Iterable[Callable[["App"], Awaitable[None]]] = (),
         clock: Clock = milliseconds,
     ):
-        known = _served(resources, settings)
-        told = [*listeners, *map(listening.named, settings.event_listeners)]
+        self._plugins = [*plugins, *included(settings)]
+        own = Plugin(
+            name="app", resources=[*resources], listeners=[*listeners], capabilities=capabilities, tasks=[*tasks]
+        )
+        parts = [own, *self._plugins]
+        known = _served(chain.from_iterable(each.resources for each in parts), settings)
+        views = [view for each in parts for view in each.views]
+        told = [listener for each in parts for listener in each.listeners]
+        told += map(listening.named, settings.event_listeners)
         hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
-        self._tasks = Tasks(partial(each, self) for each in tasks)
+        self._tasks = Tasks(partial(task, self) for each in parts for task in each.tasks)
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
         self._metrics = metrics = open_metrics(settings) if Feature.METRICS in settings.features else None
         database, cache = measured_backends(self._database, self._cache, metrics)
         policies = [_authenticator(each, settings) for each in settings.policies]
+        policies += [authenticator for each in parts for authenticator in each.authenticators]
         self.site = Site(
             settings=settings,
             backends=Backends(database, cache, Resources(known), _settings_grants(settings, known), clock),
-            routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, metrics)),
+            routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, views, metrics)),
             authenticators=measured_authenticators(policies, metrics),
             listeners=Listeners(measured_listeners([each for each in told if not each.after_commit or hooks], metrics)),
-            capabilities={**_capabilities(settings, metrics), **capabilities},
-            heartbeats=_heartbeats(settings, self._database, self._cache),
+            capabilities=_all("capability", [_capabilities(settings, metrics), *(each.capabilities for each in parts)]),
+            heartbeats=_all(
+                "heartbeat",
+                [_heartbeats(settings, self._database, self._cache), *(each.heartbeats for each in parts)],
+            ),
             version_file=_version_file(settings),
             end=end_of_service.planned(settings),
             metrics=metrics,
@@ -148,7 +167,7 @@ def _version_file(settings: Settings) -> Any:
 
 
 def _served(resources: Iterable[Resource], settings: Settings) -> list[Resource]:
-    """Return the resources as the settings change them: none without a storage, where there are no objects.
+    """Return the resources as the settings change them, each once: none without a storage, where there are no objects.
 
     Raises SettingsError for objects without permissions.
     """
@@ -156,14 +175,19 @@ def _served(resources: Iterable[Resource], settings: Settings) -> list[Resource]
         return []
     if not settings.permission_backend:
         raise SettingsError("Setting 'permission_backend' is empty, or its step left out: objects need permissions.")
-    return [_configured(each, settings) for each in resources]
+    return [
+        _configured(each, settings) for each in _all("resource", [{each.name: each} for each in resources]).values()
+    ]
 
 
 def _configured(resource: Resource, settings: Settings) -> Resource:
-    """Return a resource as the settings change it."""
+    """Return a resource as the settings change it, with its schema put to work."""
     generator = settings.id_generator(resource.name)
+    if resource.schema is not None:
+        resource = _with_schema(resource, resource.schema)
     return msgspec.structs.replace(
         resource,
+        permissions=() if resource.owned else resource.permissions,
         ids=ID_GENERATORS[generator] if generator else resource.ids,
         list_methods=tuple(
             each for each in resource.list_methods if _is_enabled(settings, "plural", resource.name, each)
@@ -174,11 +198,38 @@ def _configured(resource: Resource, settings: Settings) -> Resource:
     )
 
 
+def _with_schema(resource: Resource, given: type[msgspec.Struct] | JsonObject) -> Resource:
+    """Return a resource that validates by its schema; what it validates besides comes after."""
+    by_schema, further = schema.validator(given), resource.validate
+    validate = by_schema if further is as_given else lambda data, path: further(by_schema(data, path), path)
+    return msgspec.structs.replace(
+        resource, validate=validate, data_schema=resource.data_schema or schema.described(given)
+    )
+
+
+def _all(what: str, parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    """Return what several parts of the app bring. Raises SettingsError for a name that two of them have."""
+    found: dict[str, T] = {}
+    for name, value in chain.from_iterable(each.items() for each in parts):
+        if name in found:
+            raise SettingsError(f"There are two of one {what}: '{name}'.")
+        found[name] = value
+    return found
+
+
 def _is_enabled(settings: Settings, endpoint: str, resource: str, method: str) -> bool:
     return settings.is_enabled(endpoint, resource, method) and (method in SAFE or not settings.readonly)
 
 
-def _routes(settings: Settings, resources: Iterable[Resource], metrics: Metrics | None) -> Iterable[Route]:
+def _routes(
+    settings: Settings, resources: Iterable[Resource], views: Iterable[View], metrics: Metrics | None
+) -> list[Route]:
+    """Return all routes. Raises SettingsError for a URL that two of them have."""
+    found = [*_utilities(settings, metrics), *_of_resources(resources), *map(_of_view, views)]
+    return [*_all("URL", [{each.template: each} for each in found]).values()]
+
+
+def _utilities(settings: Settings, metrics: Metrics | None) -> Iterable[Route]:
     readers: dict[str, Run] = {"GET": utilities.hello, "HEAD": utilities.hello}
     yield route("hello", "/", readers, describes=described.HELLO)
     yield route("heartbeat", "/__heartbeat__", readers, offline=utilities.heartbeat, describes=described.HEARTBEAT)
@@ -194,11 +245,20 @@ def _routes(settings: Settings, resources: Iterable[Resource], metrics: Metrics 
         resource = permissions.PERMISSIONS
         operations, describes = permissions.OPERATIONS, described.PERMISSIONS
         yield route("permissions", resource.path, operations, kind="list", resource=resource, describes=describes)
+
+
+def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
     for each in resources:
         plural = {method: run for method, run in lists.OPERATIONS.items() if method in each.list_methods}
         single = {method: run for method, run in endpoints.OPERATIONS.items() if method in each.object_methods}
         yield route(f"{each.name}-plural", each.path, plural, kind="list", resource=each)
         yield route(f"{each.name}-object", each.path + "/{id}", single, kind="object", resource=each)
+
+
+def _of_view(view: View) -> Route:
+    heads = {"HEAD": view.methods["GET"]} if "GET" in view.methods else {}
+    methods = {**view.methods, **heads}
+    return route(view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes)
 
 
 async def _taken_apart(call: Call) -> Response:
@@ -210,10 +270,16 @@ def _authenticator(policy: Policy, settings: Settings) -> Authenticator:
     return basic(policy.name, settings.userid_hmac_secret, policy.options.get("realm", "Realm"))
 
 
+def _principals(settings: Settings, resource: Resource, action: Action) -> frozenset[str]:
+    if action == "create" and f"{resource.name}_create" not in settings.principals_by_permission:
+        return frozenset(resource.creators)
+    return settings.principals(resource.name, action)
+
+
 def _settings_grants(settings: Settings, resources: Iterable[Resource]) -> Any:
     """Return the function that tells what the settings let some principals do to a kind of object."""
     table: Mapping[str, list[tuple[Action, frozenset[str]]]] = {
-        each.name: [(action, allowed) for action in ACTIONS if (allowed := settings.principals(each.name, action))]
+        each.name: [(action, allowed) for action in ACTIONS if (allowed := _principals(settings, each, action))]
         for each in (*resources, permissions.PERMISSIONS)
     }
 

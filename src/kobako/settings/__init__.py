@@ -5,6 +5,7 @@
 
 from kobako.settings.fields import POOL, EventListener, Policy, Settings
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
+from kobako.settings.options import read_options
 from kobako.settings.reading import read_settings, shown
 from kobako.settings.steps import Feature
 
@@ -17,6 +18,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "read_address",
+    "read_options",
     "read_settings",
     "shown",
 ]

@@ -62,15 +62,17 @@ def resolve(kind: str, name: str) -> str:
 
 
 def plugins(raw: str) -> tuple[str, ...]:
-    """Return our names of the plugins that are named. Raises ValueError for one that is not offered.
+    """Return the names of plugins, ours and anybody's. Raises ValueError for one of Kinto's that is not offered.
 
-    >>> plugins("kinto.plugins.statsd")
-    ('statsd',)
+    >>> plugins("kinto.plugins.statsd mine.stats")
+    ('statsd', 'mine.stats')
     """
     return tuple(_plugin(name) for name in parsing.words(raw))
 
 
 def _plugin(name: str) -> str:
+    if _ours("plugin", name) == name:
+        return name
     try:
         return resolve("plugin", name)
     except ValueError as error:

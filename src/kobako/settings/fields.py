@@ -147,7 +147,10 @@ class Settings:
     )
 
     includes: tuple[str, ...] = setting(
-        (), "Plugins: prometheus or statsd, which take metrics (`docs/monitoring.md`).", parse=dotted.plugins
+        (),
+        "Plugins: dotted names of one's own, or of installed packages (`docs/toolkit.md`); prometheus or statsd, which "
+        "take metrics (`docs/monitoring.md`).",
+        parse=dotted.plugins,
     )
 
     # Backends
@@ -280,6 +283,9 @@ class Settings:
     """The file the settings were read from."""
     log_rules: tuple[LogRule, ...] = field(default=(), compare=False)
     """What its logging sections say; empty: there are none."""
+
+    plugin_options: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What is said of plugins that are included, as it is written: see `read_options`."""
 
     features: frozenset[Feature] = field(init=False, compare=False)
     """What the steps of the start bring; of what they leave out, the settings are as if not given."""
