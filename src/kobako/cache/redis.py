@@ -12,7 +12,7 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from kobako.cache.values import SPARE_S, Entry, encode, expiry, round_trip, unpack
 from kobako.databases.base import BackendUnavailable, UnfitDatabase
