@@ -32,9 +32,10 @@ from kobako.model.tasks import Tasks
 from kobako.model.transaction import Backends
 from kobako.plugin import Plugin, View, included
 from kobako.protocol import ids, jsontext
+from kobako.protocol.ids import IdGenerator
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.messages import Request, Response
-from kobako.settings import Feature, Policy, Settings, SettingsError, steps
+from kobako.settings import Feature, Policy, Settings, SettingsError, imports, steps
 
 ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
 ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
@@ -188,7 +189,7 @@ def _configured(resource: Resource, settings: Settings) -> Resource:
     return msgspec.structs.replace(
         resource,
         permissions=() if resource.owned else resource.permissions,
-        ids=ID_GENERATORS[generator] if generator else resource.ids,
+        ids=_ids(resource, generator),
         list_methods=tuple(
             each for each in resource.list_methods if _is_enabled(settings, "plural", resource.name, each)
         ),
@@ -196,6 +197,16 @@ def _configured(resource: Resource, settings: Settings) -> Resource:
             each for each in resource.object_methods if _is_enabled(settings, "object", resource.name, each)
         ),
     )
+
+
+def _ids(resource: Resource, generator: str | None) -> IdGenerator:
+    """Return what makes the ids of a resource. Raises SettingsError for one that refuses what it makes."""
+    found = (ID_GENERATORS.get(generator) or imports.load(generator)) if generator else resource.ids
+    if not isinstance(found, IdGenerator):
+        raise SettingsError(f"Setting '{resource.name}_id_generator' is '{generator}', which is no IdGenerator.")
+    if not found.accepts(made := found.generate()):
+        raise SettingsError(f"The id generator of '{resource.name}' made {made!r}, which it does not accept itself.")
+    return found
 
 
 def _with_schema(resource: Resource, given: type[msgspec.Struct] | JsonObject) -> Resource:

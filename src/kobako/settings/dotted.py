@@ -9,7 +9,7 @@ Source: HTTP API, section 16.15.
 import re
 from typing import Final
 
-from kobako.settings import parsing
+from kobako.settings import imports, parsing
 
 _CORE = r"(?:(?:kinto\.core|kinto|cliquet|kobako)\.)?"
 
@@ -49,16 +49,37 @@ OFFERED: Final = {
 }
 
 
+OPEN: Final = ("database", "cache", "renderer", "id generator")
+"""What may be anybody's own, by a dotted name (docs/toolkit.md)."""
+
+_OF_A_SERVER: Final = re.compile(r"(?:kinto|cliquet|kobako|kinto_redis)\..*")
+
+
 def resolve(kind: str, name: str) -> str:
-    """Return our name of an implementation. Raises ValueError if it is not offered.
+    """Return our name of an implementation, or that of somebody's own. Raises ValueError if there is none.
 
     >>> resolve("database", "cliquet.storage.memory"), resolve("policy", "basicauth")
     ('memory', 'basicauth')
     """
     name = _ours(kind, name)
+    if kind in OPEN and is_own(name):
+        try:
+            imports.load(name)
+        except ValueError as error:
+            raise ValueError(f"it {error}") from error
+        return name
     if name not in OFFERED[kind]:
         raise ValueError(f"no such {kind} is offered; " + _offer(OFFERED[kind]))
     return name
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a name can only be that of somebody's own module, or of something in one.
+
+    >>> is_own("mine.storage"), is_own("kinto.core.storage.couchdb"), is_own("redis")
+    (True, False, False)
+    """
+    return "." in name.strip(".") and not _OF_A_SERVER.fullmatch(name)
 
 
 def plugins(raw: str) -> tuple[str, ...]:

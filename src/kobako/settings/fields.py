@@ -155,7 +155,8 @@ class Settings:
 
     # Backends
     storage_backend: str = setting(
-        "sqlite", "Where objects are kept: sqlite, postgresql, redis or memory; empty: there are none."
+        "sqlite",
+        "Where objects are kept: sqlite, postgresql, redis, memory, or one's own (`docs/toolkit.md`); empty: nowhere.",
     )
     storage_url: str = setting("sqlite:///kobako.db", "Database of the objects.")
     storage_max_fetch_size: int = setting(10000, "Most objects that one request reads.", parse=parsing.positive)
@@ -236,7 +237,8 @@ class Settings:
     # Log
     logging_renderer: str = setting(
         "classic",
-        "How log entries are written: classic (text), json (mozlog, one object a line) or heka (as Cliquet had it).",
+        "How log entries are written: classic (text), json (mozlog, one object a line), heka (as Cliquet had it), or by "
+        "a formatter of one's own.",
         parse=renderer,
     )
 
@@ -270,7 +272,7 @@ class Settings:
 
     # Resources
     id_generators: Families = family(
-        "`<type>_id_generator`, `id_generator` (other types): uuid4, name or relaxed_uuid, for ids made and accepted."
+        "`<type>_id_generator`, `id_generator` (other types): uuid4, name, relaxed_uuid or one's own."
     )
     disabled_methods: Families = family(
         "`plural_<type>_<method>_enabled`, `object_<type>_<method>_enabled`: false removes a method."

@@ -132,7 +132,7 @@ def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
         if name in entries and parsing.native(entries[name].raw) is not None:
             kind = _convert(entries[name], partial(_backend, what))
         found[name] = kind
-        found[f"{part}_url"] = _url(part, kind, values.get(f"{part}_url"), found) if kind in URL_FORMS else ""
+        found[f"{part}_url"] = _url(part, kind, values.get(f"{part}_url"), found)
     if found["storage_backend"] and not found["permission_backend"]:
         raise SettingsError("Setting 'permission_backend' is '': objects are not kept without permissions.")
     return found
@@ -144,10 +144,12 @@ def _backend(what: str, raw: str) -> str:
 
 def _url(part: str, kind: str, given: str | None, found: Mapping[str, str]) -> str:
     """Return where a backend is: as given, as the storage is if that is of the same kind, or by default."""
+    if kind not in URL_FORMS and not dotted.is_own(kind):
+        return ""
     default = getattr(Settings(), f"{part}_url")
     is_shared = kind == found["storage_backend"] and not (kind == "sqlite" and part == "cache")
     url = given or (found.get("storage_url") if is_shared else None) or (default if kind == "sqlite" else "")
-    form, rule = URL_FORMS[kind]
+    form, rule = URL_FORMS.get(kind, (r".*", ""))
     if not re.fullmatch(form, url):
         raise SettingsError(f"Setting '{part}_url' is '{shown(url)}': {rule}.")
     return url
