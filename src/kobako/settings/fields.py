@@ -237,8 +237,8 @@ class Settings:
     # Log
     logging_renderer: str = setting(
         "classic",
-        "How log entries are written: classic (text), json (mozlog, one object a line), heka (as Cliquet had it), or by "
-        "a formatter of one's own.",
+        "How log entries are written: classic (text), json (mozlog, one object a line), heka (as Cliquet had it), or "
+        "by a formatter of one's own.",
         parse=renderer,
     )
 
