@@ -2,7 +2,7 @@
 
 protocol, settings <- */base.py <- model <- http <- app <- server, cli; adapters know `protocol` and the contracts, and
 only `backends`, below app, knows them;
-`plugin` is of the layer of `app`; `resources` are written with the toolkit's public names only.
+`plugin` and `configured` are of the layer of `app`; `resources` are written with the toolkit's public names only.
 """
 
 import ast
@@ -56,7 +56,7 @@ def layer(module: str) -> str:
         return "contracts"
     if head in ADAPTERS:
         return "adapters"
-    if head in ("app", "plugin"):
+    if head in ("app", "configured", "plugin"):
         return "app"
     if head in ("server", "cli", "__main__", "serving", "stock", "moving", "logs"):
         return "server"

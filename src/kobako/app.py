@@ -4,50 +4,42 @@ Everything is handed over and nothing is registered: two apps live in one proces
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
-
-import msgspec
+from typing import Any, Final
 
 from kobako.backends import open_cache, open_database
 from kobako.cache.base import Cache
+from kobako.configured import once, served, settings_grants
 from kobako.databases.base import Clock, Database
 from kobako.http import asgi, end_of_service, endpoints, listening, lists, measuring, openapi, permissions, utilities
 from kobako.http import openapi_utilities as described
 from kobako.http.authentication import basic
 from kobako.http.pipeline import answer
-from kobako.http.routing import SAFE, Routes, route
+from kobako.http.routing import Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners, open_metrics
 from kobako.metrics.base import Metrics, Scraped
-from kobako.model import schema
-from kobako.model.inheritance import Action
+from kobako.model import migrations
 from kobako.model.listeners import Listener, Listeners
-from kobako.model.resource import Resource, Resources, as_given
+from kobako.model.resource import Resource, Resources, Target
 from kobako.model.tasks import Tasks
-from kobako.model.transaction import Backends
+from kobako.model.transaction import Backends, Transaction
 from kobako.plugin import Plugin, View, included
-from kobako.protocol import ids, jsontext
-from kobako.protocol.ids import IdGenerator
-from kobako.protocol.jsontext import JsonObject
+from kobako.protocol import jsontext
 from kobako.protocol.messages import Request, Response
-from kobako.settings import Feature, Policy, Settings, SettingsError, imports, steps
+from kobako.settings import Feature, Policy, Settings, steps
 
-ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
-ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
 VERSION_FILES: Final = (Path(__file__).with_name("version.json"), Path(__file__).parent / "config" / "version.json")
 """Where the package may bring the version file, if the settings' is not there (section 6.4)."""
 BASICAUTH: Final = {
     "description": "Very basic authentication sessions. Not for production use.",
     "url": "http://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
 }
-
-
-T = TypeVar("T")
 
 
 def milliseconds() -> int:
@@ -78,7 +70,7 @@ class App:
             name="app", resources=[*resources], listeners=[*listeners], capabilities=capabilities, tasks=[*tasks]
         )
         parts = [own, *self._plugins]
-        known = _served(chain.from_iterable(each.resources for each in parts), settings)
+        known = served(chain.from_iterable(each.resources for each in parts), settings)
         views = [view for each in parts for view in each.views]
         told = [listener for each in parts for listener in each.listeners]
         told += map(listening.named, settings.event_listeners)
@@ -93,12 +85,12 @@ class App:
         policies += [authenticator for each in parts for authenticator in each.authenticators]
         self.site = Site(
             settings=settings,
-            backends=Backends(database, cache, Resources(known), _settings_grants(settings, known), clock),
+            backends=Backends(database, cache, Resources(known), settings_grants(settings, known), clock),
             routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, views, metrics)),
             authenticators=measured_authenticators(policies, metrics),
             listeners=Listeners(measured_listeners([each for each in told if not each.after_commit or hooks], metrics)),
-            capabilities=_all("capability", [_capabilities(settings, metrics), *(each.capabilities for each in parts)]),
-            heartbeats=_all(
+            capabilities=once("capability", [_capabilities(settings, metrics), *(each.capabilities for each in parts)]),
+            heartbeats=once(
                 "heartbeat",
                 [_heartbeats(settings, self._database, self._cache), *(each.heartbeats for each in parts)],
             ),
@@ -112,8 +104,31 @@ class App:
         return await answer(self.site, request)
 
     async def migrate(self) -> list[str]:
-        """Create or update the schema of the database; return what was done, in words."""
-        return await self._database.migrate()
+        """Create or update the schema of the database, then do so for the plugins; return what was done, in words.
+
+        Called while the app is not open.
+        """
+        done = await self._database.migrate()
+        if any(each.migrations for each in self._plugins):
+            await self._database.open()
+            try:
+                for each in self._plugins:
+                    works = {name: partial(work, self) for name, work in each.migrations.items()}
+                    done += await migrations.run(self.site.backends, each.name, works)
+            finally:
+                await self._database.close()
+        return done
+
+    @asynccontextmanager
+    async def transaction(self, *writes: Target) -> AsyncIterator[Transaction]:
+        """Begin a transaction outside of requests, for tasks and migrations, that writes lists of these targets.
+
+        Listeners hear of what is done, as of what requests do. Raises TryAgain where others were in the way.
+        """
+        async with self.site.backends.begin({each.place for each in writes}) as tx:
+            yield tx
+            await self.site.listeners.before_commit(tx)
+        await self.site.listeners.after_commit(tx)
 
     async def __aenter__(self) -> "App":
         steps.run(self.settings)
@@ -167,77 +182,12 @@ def _version_file(settings: Settings) -> Any:
         return None
 
 
-def _served(resources: Iterable[Resource], settings: Settings) -> list[Resource]:
-    """Return the resources as the settings change them, each once: none without a storage, where there are no objects.
-
-    Raises SettingsError for objects without permissions.
-    """
-    if not settings.storage_backend:
-        return []
-    if not settings.permission_backend:
-        raise SettingsError("Setting 'permission_backend' is empty, or its step left out: objects need permissions.")
-    return [
-        _configured(each, settings) for each in _all("resource", [{each.name: each} for each in resources]).values()
-    ]
-
-
-def _configured(resource: Resource, settings: Settings) -> Resource:
-    """Return a resource as the settings change it, with its schema put to work."""
-    generator = settings.id_generator(resource.name)
-    if resource.schema is not None:
-        resource = _with_schema(resource, resource.schema)
-    return msgspec.structs.replace(
-        resource,
-        permissions=() if resource.owned else resource.permissions,
-        ids=_ids(resource, generator),
-        list_methods=tuple(
-            each for each in resource.list_methods if _is_enabled(settings, "plural", resource.name, each)
-        ),
-        object_methods=tuple(
-            each for each in resource.object_methods if _is_enabled(settings, "object", resource.name, each)
-        ),
-    )
-
-
-def _ids(resource: Resource, generator: str | None) -> IdGenerator:
-    """Return what makes the ids of a resource. Raises SettingsError for one that refuses what it makes."""
-    found = (ID_GENERATORS.get(generator) or imports.load(generator)) if generator else resource.ids
-    if not isinstance(found, IdGenerator):
-        raise SettingsError(f"Setting '{resource.name}_id_generator' is '{generator}', which is no IdGenerator.")
-    if not found.accepts(made := found.generate()):
-        raise SettingsError(f"The id generator of '{resource.name}' made {made!r}, which it does not accept itself.")
-    return found
-
-
-def _with_schema(resource: Resource, given: type[msgspec.Struct] | JsonObject) -> Resource:
-    """Return a resource that validates by its schema; what it validates besides comes after."""
-    by_schema, further = schema.validator(given), resource.validate
-    validate = by_schema if further is as_given else lambda data, path: further(by_schema(data, path), path)
-    return msgspec.structs.replace(
-        resource, validate=validate, data_schema=resource.data_schema or schema.described(given)
-    )
-
-
-def _all(what: str, parts: Iterable[Mapping[str, T]]) -> dict[str, T]:
-    """Return what several parts of the app bring. Raises SettingsError for a name that two of them have."""
-    found: dict[str, T] = {}
-    for name, value in chain.from_iterable(each.items() for each in parts):
-        if name in found:
-            raise SettingsError(f"There are two of one {what}: '{name}'.")
-        found[name] = value
-    return found
-
-
-def _is_enabled(settings: Settings, endpoint: str, resource: str, method: str) -> bool:
-    return settings.is_enabled(endpoint, resource, method) and (method in SAFE or not settings.readonly)
-
-
 def _routes(
     settings: Settings, resources: Iterable[Resource], views: Iterable[View], metrics: Metrics | None
 ) -> list[Route]:
     """Return all routes. Raises SettingsError for a URL that two of them have."""
     found = [*_utilities(settings, metrics), *_of_resources(resources), *map(_of_view, views)]
-    return [*_all("URL", [{each.template: each} for each in found]).values()]
+    return [*once("URL", [{each.template: each} for each in found]).values()]
 
 
 def _utilities(settings: Settings, metrics: Metrics | None) -> Iterable[Route]:
@@ -279,22 +229,3 @@ async def _taken_apart(call: Call) -> Response:
 
 def _authenticator(policy: Policy, settings: Settings) -> Authenticator:
     return basic(policy.name, settings.userid_hmac_secret, policy.options.get("realm", "Realm"))
-
-
-def _principals(settings: Settings, resource: Resource, action: Action) -> frozenset[str]:
-    if action == "create" and f"{resource.name}_create" not in settings.principals_by_permission:
-        return frozenset(resource.creators)
-    return settings.principals(resource.name, action)
-
-
-def _settings_grants(settings: Settings, resources: Iterable[Resource]) -> Any:
-    """Return the function that tells what the settings let some principals do to a kind of object."""
-    table: Mapping[str, list[tuple[Action, frozenset[str]]]] = {
-        each.name: [(action, allowed) for action in ACTIONS if (allowed := _principals(settings, each, action))]
-        for each in (*resources, permissions.PERMISSIONS)
-    }
-
-    def granted(resource: str, principals: frozenset[str]) -> Set[Action]:
-        return {action for action, allowed in table[resource] if not allowed.isdisjoint(principals)}
-
-    return granted

@@ -16,6 +16,7 @@ import msgspec
 from kobako.http.site import Authenticator, Check, Run, Writes
 from kobako.model.listeners import Listener
 from kobako.model.resource import Resource
+from kobako.protocol.ids import NAME
 from kobako.settings import Settings, SettingsError, imports
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     heartbeats: Mapping[str, Check] = {}
     tasks: Sequence[Task] = ()
     migrations: Mapping[str, Migration] = {}
+
+    def __post_init__(self) -> None:
+        for name in self.migrations:
+            if not NAME.accepts(name):
+                raise ValueError(f"migration {name!r} of plugin {self.name!r}: letters, digits, - and _ make a name")
 
 
 def included(settings: Settings) -> list[Plugin]:

@@ -14,6 +14,7 @@ import pytest
 from examples import forest
 from tests.conftest import SETTINGS
 
+from kobako import EVERYONE, App, Listener, ObjectsChanged, Plugin, Transaction, objects
 from kobako.testing.client import Client
 
 ROOT = Path(__file__).parents[2]
@@ -277,7 +278,6 @@ async def test_options_of_a_plugin_are_typed() -> None:
 
 
 async def test_two_applications_of_one_process_share_nothing() -> None:
-    from kobako.app import App
     from kobako.resources import RESOURCES
 
     async with Client(forest.app(SETTINGS)) as one, Client(forest.app(SETTINGS)) as other:
@@ -303,3 +303,48 @@ def test_an_example_is_typed_and_uses_public_names_only(backend: str, name: str)
         [sys.executable, "-m", "mypy", "--strict", f"examples/{name}"], cwd=ROOT, capture_output=True, text=True
     )
     assert checked.returncode == 0, checked.stdout
+
+
+# Migrations
+
+
+async def test_a_migration_is_run_once_and_listeners_hear_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, heard = list[str](), list[str]()
+
+    async def add_trail(app: App) -> None:
+        ran.append("add-trail")
+        target = forest.TRAIL.target("/trails", "first")
+        async with app.transaction(target) as tx:
+            await objects.write(
+                tx, target, {"km": 1}, {"read": [EVERYONE]}, old=await objects.find(tx, target), by=None
+            )
+
+    async def fail(app: App) -> None:
+        ran.append("fail")
+        if ran.count("fail") == 1:
+            raise OSError("cut off")
+
+    async def hear(tx: Transaction, event: ObjectsChanged) -> None:
+        heard.append(event.uri)
+
+    async def no_migration() -> list[str]:
+        return []
+
+    plugin = Plugin(
+        name="first",
+        resources=[forest.TRAIL],
+        listeners=[Listener(hear, after_commit=True)],
+        migrations={"add-trail": add_trail, "fail": fail},
+    )
+    app = App(SETTINGS, [], plugins=[plugin])
+    with pytest.raises(OSError, match="cut off"):
+        await app.migrate()
+    # The schema is there; what stands in for a new database on a server would be emptied.
+    monkeypatch.setattr(app._database, "migrate", no_migration)
+    done = [await app.migrate(), await app.migrate()]
+
+    assert ran == ["add-trail", "fail", "fail"]
+    assert done == [["plugin first: fail"], []]
+    assert heard == ["/trails/first"]
+    async with app:
+        assert (await Client(app, None).get("/trails/first")).data["km"] == 1
