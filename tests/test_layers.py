@@ -58,7 +58,7 @@ def layer(module: str) -> str:
         return "adapters"
     if head in ("app", "configured", "plugin"):
         return "app"
-    if head in ("server", "cli", "__main__", "serving", "stock", "moving", "logs"):
+    if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "logs"):
         return "server"
     return head or "toolkit"
 

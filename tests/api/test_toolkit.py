@@ -3,6 +3,7 @@
 Source: objects, 27.
 """
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -122,6 +123,22 @@ async def test_a_value_is_free_for_others_for_itself_and_once_it_is_gone(mat: Cl
     afterwards = await mat.post("/mushrooms", data=CEP)
 
     assert (by_another.status, again.status, afterwards.status) == (201, 200, 201)
+
+
+async def test_of_several_who_write_one_value_at_once_one_does(mat: Client) -> None:
+    answers = await asyncio.gather(*(mat.post("/mushrooms", data={"name": "cep", "grams": n}) for n in range(6)))
+
+    assert sorted(each.status for each in answers) == [201, 409, 409, 409, 409, 409]
+    assert len((await mat.get("/mushrooms")).data) == 1
+
+
+async def test_a_request_with_a_key_is_done_once_in_the_list_of_who_sends_it(mat: Client) -> None:
+    answers = [await mat.post("/mushrooms", data=CEP, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    refused = await mat.post("/mushrooms", data=CEP, headers={"Idempotency-Key": "other"})
+
+    assert [each.status for each in answers] == [201, 201]
+    assert answers[0].data == answers[1].data
+    assert refused.status == 409
 
 
 async def test_a_part_of_a_batch_is_refused_alone(mat: Client) -> None:
