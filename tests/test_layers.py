@@ -2,7 +2,7 @@
 
 protocol, settings <- */base.py <- model <- http <- app <- server, cli; adapters know `protocol` and the contracts, and
 only `backends`, below app, knows them;
-`resources` are written with the toolkit's public names only.
+`plugin` and `configured` are of the layer of `app`; `resources` are written with the toolkit's public names only.
 """
 
 import ast
@@ -31,7 +31,7 @@ ALLOWED = {
     "metrics": {"settings", "contracts", "model", "http", "metrics"},
     "monitoring": {"settings", "monitoring"},
     "backends": {"protocol", "settings", "contracts", "adapters"},
-    "app": {"protocol", "settings", "contracts", "backends", "model", "http", "policies", "metrics"},
+    "app": {"protocol", "settings", "contracts", "backends", "model", "http", "policies", "metrics", "app"},
     "toolkit": {"protocol", "settings", "contracts", "model", "http", "app", "monitoring"},
     "resources": {"toolkit", "resources"},
     "testing": {"protocol", "settings", "contracts", "model", "http", "app", "testing"},
@@ -59,7 +59,9 @@ def layer(module: str) -> str:
         return "contracts"
     if head in ADAPTERS:
         return "adapters"
-    if head in ("server", "cli", "__main__", "serving", "stock", "moving", "logs"):
+    if head in ("app", "configured", "plugin"):
+        return "app"
+    if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "logs"):
         return "server"
     return head or "toolkit"
 

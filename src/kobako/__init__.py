@@ -1,25 +1,44 @@
-"""Kobako stores JSON, synchronises it and shares it: the toolkit's public names.
+"""Kobako stores JSON, synchronises it and shares it: the toolkit's public names (docs/toolkit.md).
 
 What a server of one's own is made of: an `App` gets `Settings` and descriptions of its kinds of objects, each a
-`Resource`. The stock server's own (`kobako.resources`) are written with these names only.
+`Resource`, and what else it does as a `Plugin`. The stock server's own (`kobako.resources`) are written with these
+names only.
 """
 
 from kobako.app import App
+from kobako.cache.base import Cache
+from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit
 from kobako.http.authentication import basic_credentials, bearer_token
-from kobako.http.site import Authenticator, Identity
+from kobako.http.checks import require
+from kobako.http.responses import json_response
+from kobako.http.site import Authenticator, Call, Identity, Run
+from kobako.model import objects
+from kobako.model.access import Caller
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead
 from kobako.model.listeners import Listener
-from kobako.model.resource import Prepare, Resource, Target
+from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
 from kobako.model.transaction import Transaction
 from kobako.monitoring import install_middlewares
-from kobako.permission.base import AUTHENTICATED, EVERYONE
-from kobako.protocol.errors import ApiError, InvalidParameters, Problem, ServiceUnavailable, invalid
+from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
+from kobako.plugin import Plugin, View
+from kobako.protocol.errors import (
+    ApiError,
+    Forbidden,
+    InvalidParameters,
+    MissingToken,
+    NotUnique,
+    Problem,
+    ServiceUnavailable,
+    UnknownObject,
+    invalid,
+)
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
 from kobako.protocol.jsontext import JsonObject, encode
-from kobako.protocol.messages import Request
+from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
-from kobako.settings import Settings, SettingsError, read_settings
-from kobako.storage.base import Stored
+from kobako.protocol.selection import Filter, Operator, Selection, Sort
+from kobako.settings import Settings, SettingsError, read_options, read_settings
+from kobako.storage.base import DuplicateTimestamp, ListState, Place, Storage, Stored
 
 __all__ = [
     "AUTHENTICATED",
@@ -30,29 +49,63 @@ __all__ = [
     "ApiError",
     "App",
     "Authenticator",
+    "BackendUnavailable",
+    "Cache",
+    "Call",
+    "Caller",
     "Change",
+    "Clock",
+    "Database",
+    "DuplicateTimestamp",
+    "Filter",
+    "Forbidden",
     "IdGenerator",
     "Identity",
     "InvalidParameters",
     "JsonObject",
+    "ListState",
     "Listener",
+    "MissingToken",
+    "NotUnique",
     "ObjectsChanged",
     "ObjectsRead",
+    "Operator",
+    "Patch",
+    "Permission",
+    "Place",
+    "Plugin",
     "Prepare",
     "Problem",
+    "React",
     "Request",
     "Resource",
+    "Response",
+    "Restrict",
+    "Run",
+    "Selection",
     "ServiceUnavailable",
     "Settings",
     "SettingsError",
+    "Sort",
+    "Storage",
     "Stored",
     "Target",
     "Transaction",
+    "TryAgain",
+    "UnfitDatabase",
+    "Unit",
+    "UnknownObject",
+    "Validate",
+    "View",
     "basic_credentials",
     "bearer_token",
     "encode",
     "install_middlewares",
     "invalid",
+    "json_response",
     "length_problem",
+    "objects",
+    "read_options",
     "read_settings",
+    "require",
 ]

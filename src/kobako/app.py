@@ -1,40 +1,40 @@
 """App: settings, resources and backends, assembled into one ASGI callable.
 
-Everything is handed over and nothing is looked up: two apps live in one process.
+Everything is handed over and nothing is registered: two apps live in one process.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-import msgspec
-
 from kobako.backends import open_cache, open_database
 from kobako.cache.base import Cache
+from kobako.configured import once, served, settings_grants
 from kobako.databases.base import Clock, Database
 from kobako.http import asgi, end_of_service, endpoints, listening, lists, measuring, openapi, permissions, utilities
 from kobako.http import openapi_utilities as described
 from kobako.http.pipeline import answer
-from kobako.http.routing import SAFE, Routes, route
+from kobako.http.routing import Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners, open_metrics
 from kobako.metrics.base import Metrics, Scraped
-from kobako.model.inheritance import Action
+from kobako.model import migrations
 from kobako.model.listeners import Listener, Listeners
-from kobako.model.resource import Resource, Resources
+from kobako.model.resource import Resource, Resources, Target
 from kobako.model.tasks import Tasks
-from kobako.model.transaction import Backends
+from kobako.model.transaction import Backends, Transaction
+from kobako.plugin import Plugin, View, included
 from kobako.policies import named
 from kobako.policies.basic import CAPABILITY as BASICAUTH
-from kobako.protocol import ids, jsontext
+from kobako.protocol import jsontext
 from kobako.protocol.messages import Request, Response
-from kobako.settings import Feature, Settings, SettingsError, steps
+from kobako.settings import Feature, Settings, steps
 
-ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
-ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
 VERSION_FILES: Final = (Path(__file__).with_name("version.json"), Path(__file__).parent / "config" / "version.json")
 """Where the package may bring the version file, if the settings' is not there (section 6.4)."""
 
@@ -49,7 +49,7 @@ class App:
 
     `authenticators` are asked before the policies of the settings.
     Opened before the first request and closed after the last, by the ASGI lifespan or `async with`. `tasks` run in
-    each process between the two, beside the requests.
+    each process between the two, beside the requests. Plugins that `includes` names follow those that are handed over.
     """
 
     def __init__(
@@ -57,35 +57,50 @@ class App:
         settings: Settings,
         resources: Iterable[Resource],
         *,
+        plugins: Iterable[Plugin] = (),
         listeners: Iterable[Listener] = (),
         authenticators: Iterable[Authenticator] = (),
         capabilities: Mapping[str, Mapping[str, Any]] = {},
         tasks: Iterable[Callable[["App"], Awaitable[None]]] = (),
         clock: Clock = milliseconds,
     ):
-        known = _served(resources, settings)
-        described = [listening.named(each) for each in settings.event_listeners]
-        told = [*listeners, *(each for one in described for each in one.listeners)]
-        tasks = [*tasks, *(each for one in described for each in one.tasks)]
+        self._plugins = [*plugins, *included(settings)]
+        named_listeners = [listening.named(each) for each in settings.event_listeners]
+        own = Plugin(
+            name="app",
+            resources=[*resources],
+            listeners=[*listeners],
+            capabilities=capabilities,
+            tasks=[*tasks, *(task for each in named_listeners for task in each.tasks)],
+        )
+        parts = [own, *self._plugins]
+        known = served(chain.from_iterable(each.resources for each in parts), settings)
+        views = [view for each in parts for view in each.views]
+        told = [listener for each in parts for listener in each.listeners]
+        told += [listener for each in named_listeners for listener in each.listeners]
         hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
-        self._tasks = Tasks(partial(each, self) for each in tasks)
+        self._tasks = Tasks(partial(task, self) for each in parts for task in each.tasks)
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
         self._metrics = metrics = open_metrics(settings) if Feature.METRICS in settings.features else None
         database, cache = measured_backends(self._database, self._cache, metrics)
         policies = [*authenticators, *(named.authenticator(each, settings) for each in settings.policies)]
+        policies += [authenticator for each in parts for authenticator in each.authenticators]
+        authorize = named.authorize(settings)
+        grants = settings_grants(settings, known)
         self.site = Site(
             settings=settings,
-            backends=Backends(
-                database, cache, Resources(known), _settings_grants(settings, known), clock, named.authorize(settings)
-            ),
-            routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, metrics)),
+            backends=Backends(database, cache, Resources(known), grants, clock, authorize),
+            routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, views, metrics)),
             authenticators=measured_authenticators(policies, metrics),
             find_groups=named.group_finder(settings),
             listeners=Listeners(measured_listeners([each for each in told if not each.after_commit or hooks], metrics)),
-            capabilities={**_capabilities(settings, metrics), **capabilities},
-            heartbeats=_heartbeats(settings, self._database, self._cache),
+            capabilities=once("capability", [_capabilities(settings, metrics), *(each.capabilities for each in parts)]),
+            heartbeats=once(
+                "heartbeat",
+                [_heartbeats(settings, self._database, self._cache), *(each.heartbeats for each in parts)],
+            ),
             version_file=_version_file(settings),
             end=end_of_service.planned(settings),
             metrics=metrics,
@@ -96,8 +111,31 @@ class App:
         return await answer(self.site, request)
 
     async def migrate(self) -> list[str]:
-        """Create or update the schema of the database; return what was done, in words."""
-        return await self._database.migrate()
+        """Create or update the schema of the database, then do so for the plugins; return what was done, in words.
+
+        Called while the app is not open.
+        """
+        done = await self._database.migrate()
+        if any(each.migrations for each in self._plugins):
+            await self._database.open()
+            try:
+                for each in self._plugins:
+                    works = {name: partial(work, self) for name, work in each.migrations.items()}
+                    done += await migrations.run(self.site.backends, each.name, works)
+            finally:
+                await self._database.close()
+        return done
+
+    @asynccontextmanager
+    async def transaction(self, *writes: Target) -> AsyncIterator[Transaction]:
+        """Begin a transaction outside of requests, for tasks and migrations, that writes lists of these targets.
+
+        Listeners hear of what is done, as of what requests do. Raises TryAgain where others were in the way.
+        """
+        async with self.site.backends.begin({each.place for each in writes}) as tx:
+            yield tx
+            await self.site.listeners.before_commit(tx)
+        await self.site.listeners.after_commit(tx)
 
     async def __aenter__(self) -> "App":
         steps.run(self.settings)
@@ -153,38 +191,15 @@ def _version_file(settings: Settings) -> Any:
         return None
 
 
-def _served(resources: Iterable[Resource], settings: Settings) -> list[Resource]:
-    """Return the resources as the settings change them: none without a storage, where there are no objects.
-
-    Raises SettingsError for objects without permissions.
-    """
-    if not settings.storage_backend:
-        return []
-    if not settings.permission_backend:
-        raise SettingsError("Setting 'permission_backend' is empty, or its step left out: objects need permissions.")
-    return [_configured(each, settings) for each in resources]
+def _routes(
+    settings: Settings, resources: Iterable[Resource], views: Iterable[View], metrics: Metrics | None
+) -> list[Route]:
+    """Return all routes. Raises SettingsError for a URL that two of them have."""
+    found = [*_utilities(settings, metrics), *_of_resources(resources), *map(_of_view, views)]
+    return [*once("URL", [{each.template: each} for each in found]).values()]
 
 
-def _configured(resource: Resource, settings: Settings) -> Resource:
-    """Return a resource as the settings change it."""
-    generator = settings.id_generator(resource.name)
-    return msgspec.structs.replace(
-        resource,
-        ids=ID_GENERATORS[generator] if generator else resource.ids,
-        list_methods=tuple(
-            each for each in resource.list_methods if _is_enabled(settings, "plural", resource.name, each)
-        ),
-        object_methods=tuple(
-            each for each in resource.object_methods if _is_enabled(settings, "object", resource.name, each)
-        ),
-    )
-
-
-def _is_enabled(settings: Settings, endpoint: str, resource: str, method: str) -> bool:
-    return settings.is_enabled(endpoint, resource, method) and (method in SAFE or not settings.readonly)
-
-
-def _routes(settings: Settings, resources: Iterable[Resource], metrics: Metrics | None) -> Iterable[Route]:
+def _utilities(settings: Settings, metrics: Metrics | None) -> Iterable[Route]:
     readers: dict[str, Run] = {"GET": utilities.hello, "HEAD": utilities.hello}
     yield route("hello", "/", readers, describes=described.HELLO)
     yield route("heartbeat", "/__heartbeat__", readers, offline=utilities.heartbeat, describes=described.HEARTBEAT)
@@ -200,6 +215,9 @@ def _routes(settings: Settings, resources: Iterable[Resource], metrics: Metrics 
         resource = permissions.PERMISSIONS
         operations, describes = permissions.OPERATIONS, described.PERMISSIONS
         yield route("permissions", resource.path, operations, kind="list", resource=resource, describes=describes)
+
+
+def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
     for each in resources:
         plural = {method: run for method, run in lists.OPERATIONS.items() if method in each.list_methods}
         single = {method: run for method, run in endpoints.OPERATIONS.items() if method in each.object_methods}
@@ -207,19 +225,12 @@ def _routes(settings: Settings, resources: Iterable[Resource], metrics: Metrics 
         yield route(f"{each.name}-object", each.path + "/{id}", single, kind="object", resource=each)
 
 
+def _of_view(view: View) -> Route:
+    heads = {"HEAD": view.methods["GET"]} if "GET" in view.methods else {}
+    methods = {**view.methods, **heads}
+    return route(view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes)
+
+
 async def _taken_apart(call: Call) -> Response:
     """Never called: the pipeline takes a batch apart, and calls the endpoints of its parts."""
     raise NotImplementedError
-
-
-def _settings_grants(settings: Settings, resources: Iterable[Resource]) -> Any:
-    """Return the function that tells what the settings let some principals do to a kind of object."""
-    table: Mapping[str, list[tuple[Action, frozenset[str]]]] = {
-        each.name: [(action, allowed) for action in ACTIONS if (allowed := settings.principals(each.name, action))]
-        for each in (*resources, permissions.PERMISSIONS)
-    }
-
-    def granted(resource: str, principals: frozenset[str]) -> Set[Action]:
-        return {action for action, allowed in table[resource] if not allowed.isdisjoint(principals)}
-
-    return granted

@@ -8,11 +8,12 @@ Source: HTTP API, sections 16.6 and 16.15.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database
 from kobako.databases.connections import Connections
-from kobako.settings import POOL, Settings, SettingsError, shown
+from kobako.settings import POOL, Settings, SettingsError, dotted, imports, shown
 
 EXTRAS = ("postgresql", "redis", "memcached")
 """Backends with a driver of their own, each in an extra of its name."""
@@ -41,6 +42,8 @@ def open_database(settings: Settings, clock: Clock) -> Database:
 
 def open_cache(settings: Settings, clock: Clock) -> Cache:
     """Return the cache of the settings; where none is named, what has to last longer than a request is in memory."""
+    if dotted.is_own(settings.cache_backend):
+        return _own("cache", settings.cache_backend, settings.cache_url, settings, clock)  # type: ignore[no-any-return]
     url, prefix = settings.cache_url, settings.cache_prefix
     with _driver("cache_backend", settings.cache_backend):
         match settings.cache_backend:
@@ -76,8 +79,21 @@ def of_url(name: str, url: str, clock: Clock) -> Database:
 
 def _of_part(part: str, backend: str, url: str, settings: Settings, clock: Clock) -> Database:
     """Return the database of the storage or the permissions, with the connections that are set for it."""
+    if dotted.is_own(backend):
+        return _own(part, backend, url, settings, clock)  # type: ignore[no-any-return]
     with _driver(f"{part}_backend", backend):
         return _database(f"{part}_url", backend, url, clock, _connections(part, settings))
+
+
+def _own(part: str, name: str, url: str, settings: Settings, clock: Clock) -> Any:
+    """Return what somebody's own function makes, which takes (url, settings, clock). Raises SettingsError."""
+    try:
+        return imports.load(name)(url, settings, clock)
+    except SettingsError:
+        raise
+    except Exception as error:
+        problem = f"it failed: {type(error).__name__}: {shown(str(error))}"
+        raise SettingsError(f"Setting '{part}_backend' is '{name}': {problem}.") from error
 
 
 def _connections(part: str, settings: Settings) -> Connections:

@@ -1,4 +1,4 @@
-"""The command line: `kobako init`, `start`, `migrate`, `move`, `webhooks`, `version`. One function a command.
+"""The command line: `kobako init`, `new`, `start`, `migrate`, `move`, `webhooks`, `version`. One function a command.
 
 What a command needs is imported when it runs. An error is one line on standard error and exit status 1; a wrong use
 of the command line, 2.
@@ -85,6 +85,21 @@ def init(ini: Path | None, level: int | None, backend: str, cache_backend: str |
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}.") from None
     _log.info("Created config %s", path.absolute())
+
+
+@cli.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write a project of one's own into a new folder: a kind of object, a configuration, tests."""
+    from kobako import scaffold
+
+    try:
+        root = scaffold.create(Path(), name)
+    except scaffold.BadName as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{name} cannot be written: {error.strerror}.") from None
+    click.echo(f"Created {root.absolute()}: its README.md says how to run it.")
 
 
 @cli.command()

@@ -11,6 +11,7 @@ from kobako.http import idempotency, inputs, log, routing
 from kobako.http.authentication import Recognized, identify
 from kobako.http.handling import handle
 from kobako.http.log import Summary
+from kobako.http.owners import placed
 from kobako.http.responses import error_response, json_response
 from kobako.http.routing import Redirect, Step
 from kobako.http.site import Site
@@ -40,16 +41,16 @@ class Plan(msgspec.Struct, frozen=True):
     is_atomic: bool
 
 
-def plan(site: Site, step: Step) -> Plan:
+async def plan(site: Site, step: Step) -> Plan:
     """Return the parts of a batch, each with its route: before any lock is taken."""
     inputs.negotiate_body(step.request, (inputs.JSON,))
     settings = site.settings
     given = batch.read(step.request, site.routes.prefix, settings.batch_max_requests, settings.max_body_size_bytes)
     idempotency.require_none_of_their_own(step.request, given.requests)
-    return Plan([_planned(site, each) for each in given.requests], given.is_atomic)
+    return Plan([await _planned(site, each) for each in given.requests], given.is_atomic)
 
 
-def _planned(site: Site, request: Request) -> Planned:
+async def _planned(site: Site, request: Request) -> Planned:
     try:
         step = routing.find(site, request)
         if isinstance(step, Redirect):
@@ -59,7 +60,7 @@ def _planned(site: Site, request: Request) -> Planned:
             if isinstance(step, Redirect):
                 raise UnknownUrl()
         routing.require_method(step)
-        return request, step
+        return request, await placed(site, step)
     except ApiError as error:
         return request, error
 

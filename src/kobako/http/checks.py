@@ -5,14 +5,28 @@ Source: HTTP API, sections 2.5, 7.2, 8 and 10.1.
 
 from kobako.http.inputs import Inputs
 from kobako.http.site import Call
-from kobako.model import objects
+from kobako.model import access, objects
 from kobako.model.access import Rights
 from kobako.model.acls import AclDict
+from kobako.model.inheritance import Action
 from kobako.model.resource import Target
+from kobako.permission.base import Acl
 from kobako.protocol import etags
 from kobako.protocol.errors import ModifiedMeanwhile, UnknownObject, invalid
 from kobako.protocol.jsontext import JsonObject
 from kobako.storage.base import Stored
+
+
+async def require(call: Call, action: Action, target: Target) -> None:
+    """Raise Forbidden, or MissingToken, unless the caller may do this to an object, or to a list where there is no id.
+
+    `create` is asked of a list.
+    """
+    rights = await access.rights(call.tx, call.caller, target)
+    if target.id is None or action == "create":
+        rights.require_on_list(action)
+    else:
+        rights.require_on_object(action)
 
 
 def require_id(target: Target) -> None:
@@ -63,10 +77,20 @@ def modified(stored: Stored | None, rights: Rights, timestamp: int) -> ModifiedM
 
 
 def owner(call: Call) -> str | None:
-    """Return the principal that joins those who may write what the caller writes, None where settings say no."""
-    return call.caller.owner if call.site.settings.explicit_permissions else None
+    """Return the principal that joins those who may write what the caller writes, None where there are none."""
+    has_acl = call.site.settings.explicit_permissions and not call.target.resource.owned
+    return call.caller.owner if has_acl else None
 
 
-def visible(call: Call, acl: AclDict) -> AclDict:
-    """Return the ACL as the caller sees it: not at all, unless they stand in its `write`."""
+async def shown_acl(call: Call, target: Target, rights: Rights) -> Acl | None:
+    """Return the ACL that is stored as the caller sees it: empty for those who must not, None where there is none."""
+    if target.resource.owned:
+        return None
+    return await call.tx.permission.acl(target.uri) if rights.shows_acl else {}
+
+
+def visible(call: Call, acl: AclDict) -> AclDict | None:
+    """Return the ACL that is written, as the caller sees it: not at all, unless they stand in its `write`."""
+    if call.target.resource.owned:
+        return None
     return acl if not call.caller.principals.isdisjoint(acl.get("write", ())) else {}

@@ -42,7 +42,7 @@ async def get_object(call: Call) -> Response:
     if fields:
         response = data_response(project(stored.data(), fields), stored.last_modified)
     else:
-        response = object_response(stored, await call.tx.permission.acl(call.target.uri) if rights.shows_acl else {})
+        response = object_response(stored, await checks.shown_acl(call, call.target, rights))
     response.headers.update(await cache_headers(call))
     return response
 
@@ -93,6 +93,8 @@ async def patch_object(call: Call) -> Response:
     old_acl = await tx.permission.acl(target.uri)
     before = old.data()
     provided, data, acl = _patched(call, given, before, old_acl)
+    if target.resource.patch:
+        data = target.resource.patch(target, before, data)
     data = target.resource.validate(data, "")
     checks.require_same_id(target, data)
     acl = acls.with_owner(acl, checks.owner(call))

@@ -44,7 +44,7 @@ async def get_list(call: Call) -> Response:
     if given.preconditions.unchanged(timestamp):
         return not_modified(timestamp)
     checks.require_list_version(given, timestamp)
-    wanted = _list_query(call, given)
+    wanted = await _list_query(call, given)
     etag = min(wanted.token.timestamp, timestamp) if wanted.token else timestamp
     if call.request.method == "HEAD":
         total = str(await objects.count(tx, target, wanted, ids))
@@ -81,7 +81,7 @@ async def post_list(call: Call) -> Response:
     await checks.require_version_to_write(call, given, old, rights)
     if old:
         await reads.record(call, [old])
-        return object_response(old, await tx.permission.acl(target.uri) if rights.shows_acl else {})
+        return object_response(old, await checks.shown_acl(call, target, rights))
     acl = acls.with_owner(acls.replaced({}, given.body.permissions), checks.owner(call))
     new = await objects.write(tx, target, data, acl, old=None, old_acl={}, by=call.caller.user, asked=call.target)
     return object_response(new, checks.visible(call, acl), 201)
@@ -97,7 +97,7 @@ async def delete_list(call: Call) -> Response:
     timestamp = await objects.timestamp(tx, target)
     given.check()
     checks.require_list_version(given, timestamp)
-    wanted = _list_query(call, given)
+    wanted = await _list_query(call, given)
     if wanted.token:
         await _use_up(call, wanted.token.nonce)
     # Tombstones are never targets, whatever the filters bear on.
@@ -128,14 +128,18 @@ async def _use_up(call: Call, nonce: str) -> None:
     call.tx.when_undone.append(partial(_make_valid, call, nonce))
 
 
-def _list_query(call: Call, given: Inputs) -> ListQuery:
-    settings = call.site.settings
-    return query.read_list(
+async def _list_query(call: Call, given: Inputs) -> ListQuery:
+    settings, restrict = call.site.settings, call.target.resource.restrict
+    wanted = query.read_list(
         given.params,
         now=call.tx.now,
         paginate_by=settings.paginate_by,
         max_fetch=settings.storage_max_fetch_size,
     )
+    if restrict is None:
+        return wanted
+    filters = (*wanted.selection.filters, *await restrict(call.tx, call.target, call.caller))
+    return msgspec.structs.replace(wanted, selection=msgspec.structs.replace(wanted.selection, filters=filters))
 
 
 def _page_response(call: Call, given: Inputs, wanted: ListQuery, page: objects.Page, etag: int) -> Response:

@@ -102,10 +102,10 @@ def operation(site: Site, route: Route, method: str) -> dict[str, Any]:
         described = of_resource(route, route.resource, method) | {"security": policies}
     else:
         described = {
-            "operationId": route.name,
+            "operationId": f"{method.lower()}_{route.name}" if route.kind == "view" else route.name,
             "tags": ["Utilities"],
             "summary": _summary(route, method),
-            "security": [],
+            "security": parts.OPTIONAL if route.kind == "view" else [],
             "responses": {"200": {"description": "The answer."}},
         }
     described |= route.describes.get(method.lower(), {})

@@ -106,7 +106,7 @@ _REFUSALS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "404": ("There is no such object, or nothing that it could be in.", ()),
     "405": ("A request of an atomic batch has a method that its URL has not.", ()),
     "406": ("The client takes no JSON.", ()),
-    "409": ("The version given is that of another object.", ("Retry-After",)),
+    "409": ("Another object has the version given, or a value that has to differ.", ("Retry-After",)),
     "410": ("The service has ended.", ("Alert",)),
     "412": ("Another version is stored.", VERSION),
     "413": ("The body is too large.", ()),

@@ -110,14 +110,15 @@ def of_resource(resource: Resource) -> dict[str, Schema]:
     stored = {**resource.data_schema, "type": "object", "properties": {**fields, **managed}}
     partial = {key: value for key, value in stored.items() if key != "required"}
     acl = {each: array(ref("Principal"), minItems=1) for each in permissions}
+    shown = {"permissions": ref(f"{name}Acl")} if permissions else {}
     given_acl = {each: {"type": ["array", "null"], "items": ref("Principal")} for each in permissions}
     return {
         f"{name}Fields": partial,
         f"{name}Data": {**partial, "required": ["id", "last_modified"]},
         f"{name}Acl": closed({}, **acl),
-        f"{name}": closed({"data": ref(f"{name}Data"), "permissions": ref(f"{name}Acl")}),
-        f"{name}View": closed({"data": ref(f"{name}Data")}, permissions=ref(f"{name}Acl")),
-        f"{name}Patched": closed({"data": ref(f"{name}Fields")}, permissions=ref(f"{name}Acl")),
+        f"{name}": closed({"data": ref(f"{name}Data"), **shown}),
+        f"{name}View": closed({"data": ref(f"{name}Data")}, **shown),
+        f"{name}Patched": closed({"data": ref(f"{name}Fields")}, **shown),
         f"{name}Page": closed({"data": array({"anyOf": [ref(f"{name}Data"), ref("Tombstone")]})}),
         f"{name}Given": closed({}, data=stored, permissions=closed({}, **given_acl)),
         f"{name}Patch": {

@@ -11,6 +11,7 @@ from kobako.http.authentication import recognize
 from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
 from kobako.http.log import Summary
+from kobako.http.owners import placed
 from kobako.http.responses import error_response
 from kobako.http.routing import Redirect, Step
 from kobako.http.site import Site
@@ -58,7 +59,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         raise InvalidParameters([refused])
     if step.route.offline:
         return await step.route.offline(site, step.request)
-    plan = batches.plan(site, step) if step.route.kind == "batch" else None
+    step = await placed(site, step)
+    plan = await batches.plan(site, step) if step.route.kind == "batch" else None
     is_write = step.request.method not in routing.SAFE and not site.settings.readonly
     if is_write and idempotency.HEADER in step.request.headers:
         return await _transact_once(site, step, plan, summary)
@@ -123,7 +125,7 @@ def _final(site: Site, request: Request, error: ApiError | PartFailed) -> Respon
 def _writes(site: Site, step: Step, plan: Plan | None) -> tuple[Collection[Place], Collection[str]]:
     """Return the lists that are locked before anything is read, and the objects whose lists are locked with them."""
     steps = [step] if plan is None else [each for _, each in plan.parts if isinstance(each, Step)]
-    targets = [(each.request.method, each.target) for each in steps if each.writes]
+    targets = [(each.request.method, target) for each in steps for target in each.writes]
     has_lists = site.backends.resources.children
     # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.
     emptied = [of.uri for method, of in targets if method == "DELETE" and of.id and has_lists(of.resource)]

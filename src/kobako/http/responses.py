@@ -99,7 +99,7 @@ def error_response(site: Site, request: Request, error: Exception) -> Response:
     headers = dict(shown.headers)
     if isinstance(shown, ServerError):
         body["info"] = site.settings.error_info_link
-    if shown.status in (409, 503):
+    if shown.status == 503 or isinstance(shown, Conflict):
         headers["Retry-After"] = str(site.settings.retry_after_seconds)
     challenges = [each.challenge for each in site.authenticators if each.challenge]
     if shown.status == 401 and challenges:

@@ -14,7 +14,7 @@ import msgspec
 
 from kobako.http import cors
 from kobako.http.responses import expiring
-from kobako.http.site import Kind, Offline, Route, Run, Site
+from kobako.http.site import Kind, Offline, Route, Run, Site, Writes
 from kobako.model.resource import Resource, Target
 from kobako.protocol import params
 from kobako.protocol.errors import BadRequest, MethodNotAllowed, UnknownUrl, UnknownVersion
@@ -38,16 +38,19 @@ class Redirect(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A request whose route is known."""
+    """A request whose route is known; `also` is what its view writes."""
 
     request: Request
     route: Route
     target: Target
+    also: tuple[Target, ...] = ()
 
     @property
-    def writes(self) -> bool:
-        """Whether the request may change objects."""
-        return self.route.resource is not None and self.request.method not in SAFE
+    def writes(self) -> tuple[Target, ...]:
+        """What the request may change: in the lists of these targets."""
+        if self.request.method in SAFE:
+            return ()
+        return self.also if self.route.resource is None else (self.target,)
 
 
 def route(
@@ -59,6 +62,7 @@ def route(
     resource: Resource | None = None,
     offline: Offline | None = None,
     describes: Mapping[str, Mapping[str, Any]] = {},
+    writes: Writes | None = None,
 ) -> Route:
     """Return a route with the headers its methods expose."""
     exposes = {method: cors.exposed(kind, method) for method in methods}
@@ -71,6 +75,7 @@ def route(
         resource=resource,
         offline=offline,
         describes=describes,
+        writes=writes,
     )
 
 
@@ -150,6 +155,8 @@ def require_method(step: Step) -> None:
 
 
 def _step(request: Request, matched: Route, path: str) -> Step:
+    if matched.kind == "view":
+        return Step(request, matched, Resource(name=matched.name, path=matched.template).target(path))
     if matched.resource is None:
         return Step(request, matched, NOWHERE)
     if matched.kind == "list":

@@ -3,7 +3,7 @@
 Source: style, "Data has a type"; design, "The walk of a request".
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,9 +16,11 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Settings
 
-Kind = Literal["list", "object", "batch", "utility"]
+Kind = Literal["list", "object", "batch", "utility", "view"]
 Run = Callable[["Call"], Awaitable[Response]]
 Check = Callable[[], Awaitable[bool | None]]
+Writes = Callable[[Request, Mapping[str, str]], Iterable[Target]]
+"""(request, ids in its URL) -> what a view may write."""
 Offline = Callable[["Site", Request], Awaitable[Response]]
 
 
@@ -63,6 +65,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     resource: Resource | None = None
     offline: "Offline | None" = None
     describes: Mapping[str, Mapping[str, Any]] = {}
+    writes: Writes | None = None
 
     @property
     def allowed(self) -> str:

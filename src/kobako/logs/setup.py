@@ -12,6 +12,7 @@ from kobako.logs.jsonlines import HekaFormatter, JsonFormatter
 from kobako.logs.lines import LineHandler
 from kobako.logs.text import FORMAT, TextFormatter
 from kobako.protocol import current
+from kobako.settings import SettingsError, dotted, imports
 from kobako.settings.logsections import LogHandler, LogRule
 
 
@@ -77,4 +78,17 @@ def _formatter(handler: LogHandler, project_name: str, *, colours: bool) -> logg
         return JsonFormatter(project_name)
     if handler.renderer == "heka":
         return HekaFormatter(project_name)
+    if dotted.is_own(handler.renderer):
+        return _own(handler.renderer)
     return TextFormatter(handler.line_format or FORMAT, handler.datefmt or None, colours=colours)
+
+
+def _own(name: str) -> logging.Formatter:
+    """Return the formatter that somebody's own class or function makes. Raises SettingsError."""
+    try:
+        made = imports.load(name)()
+    except Exception as error:
+        raise SettingsError(f"Renderer '{name}' failed: {type(error).__name__}: {error}.") from error
+    if not isinstance(made, logging.Formatter):
+        raise SettingsError(f"Renderer '{name}' made {made!r}, which is no logging.Formatter.")
+    return made

@@ -23,6 +23,9 @@ from kobako.protocol.errors import ApiError, Forbidden, MissingToken
 _log = logging.getLogger("kobako.authorization")
 
 
+ALL: Final[Set[Action]] = frozenset({"read", "write", "create"})
+
+
 class Caller(msgspec.Struct, frozen=True):
     """Who asks: the prefixed user id, None for anybody, and every principal the request has."""
 
@@ -103,7 +106,12 @@ class Rights(msgspec.Struct, frozen=True):
 
 
 async def rights(tx: Transaction, caller: Caller, target: Target) -> Rights:
-    """Look up what a caller may do at a target: one operation, for the object and all it is in."""
+    """Look up what a caller may do at a target: one operation, for the object and all it is in.
+
+    In a list of their own a user may do everything, and nobody else anything.
+    """
+    if target.resource.owned:
+        return Rights(caller, target, frozenset(), ALL if caller.user == target.place.parent else frozenset())
     uris = inheritance.lineage(target)
     held = await tx.permission.granted(caller.principals, uris) if uris else frozenset[Grant]()
     found = Rights(caller, target, held, tx.settings_grants(target.resource.name, caller.principals))

@@ -7,23 +7,25 @@ Source: objects, 1.6 and 7; HTTP API, 7 and 9; reliability, 4.4.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from kobako.model import acls
-from kobako.model.acls import AclDict
 from kobako.model.events import Change, ObjectsChanged
 from kobako.model.resource import Target
 from kobako.model.transaction import Transaction
 from kobako.permission.base import Acl
-from kobako.protocol.errors import UnknownParent, invalid
+from kobako.protocol.errors import NotUnique, UnknownParent, invalid
 from kobako.protocol.filters import value_at
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.pagination import Token
 from kobako.protocol.query import ListQuery
-from kobako.protocol.selection import Selection, Sort
+from kobako.protocol.selection import MISSING, Filter, Operator, Selection, Sort
 from kobako.protocol.versions import FUTURE_MS
 from kobako.storage.base import Place, Stored, as_text
+
+NO_ACL: Final[Acl] = {}
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -84,21 +86,25 @@ async def write(
     tx: Transaction,
     target: Target,
     data: JsonObject,
-    acl: AclDict,
+    acl: Acl = NO_ACL,
     *,
     old: Stored | None,
-    old_acl: Acl,
+    old_acl: Acl = NO_ACL,
     by: str | None,
     asked: Target | None = None,
 ) -> Stored:
     """Store an object that replaces `old`, or is new, with its ACL; return it with its version.
 
-    `last_modified` in `data` is the client's wish. Raises InvalidParameters when it is more than a day ahead.
+    An ACL that is not given leaves the stored one as it is.
+
+    `last_modified` in `data` is the client's wish. Raises InvalidParameters when it is more than a day ahead;
+    NotUnique.
     `asked` is what the request pointed at, if not the object: its list.
     """
     assert target.id is not None
     if target.resource.prepare:
         data = await target.resource.prepare(tx, target, data, old)
+    await _require_unique(tx, target, data)
     wanted = wanted_timestamp(data.get("last_modified"), tx.now, known=old)
     new = await tx.storage.put(target.place, target.id, as_text(data), wanted)
     if changed := acls.changes(old_acl, acl):
@@ -141,6 +147,18 @@ def wanted_timestamp(value: object, now: int, *, known: Stored | None = None, lo
     if value > now + FUTURE_MS:
         raise invalid(location, "last_modified", f"{value} is more than 24 hours ahead of the clock ({now})")
     return value
+
+
+async def _require_unique(tx: Transaction, target: Target, data: JsonObject) -> None:
+    """Raise NotUnique if another object of the list, which is locked, has a value that has to differ."""
+    for field in target.resource.unique:
+        value = value_at(data, field)
+        if value is None or value is MISSING:
+            continue
+        same = (Filter(field, Operator.EQ, value), Filter("id", Operator.NOT, target.id))
+        for other in await tx.storage.list(target.place, Selection(filters=same, limit=1)):
+            # Of a list that is shared, the other object may be one that the caller must not read.
+            raise NotUnique(field, other.data() if target.resource.owned else {"id": other.id})
 
 
 async def _tell(tx: Transaction, event: ObjectsChanged) -> None:

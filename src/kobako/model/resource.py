@@ -4,6 +4,8 @@ A resource is a value that App receives; everything the server does with its obj
 live in lists, one for each object of its `parent` (or one in all, without a parent). An object's URI is the URL
 without the version prefix: that of its parent, the name of the list, the id.
 
+Of an `owned` kind each user has a list of their own, at one URL: what belongs to others is as if it were not there.
+
 Source: objects, 1 and 27.4.
 """
 
@@ -14,9 +16,11 @@ import msgspec
 
 from kobako.protocol.ids import UUID4, IdGenerator
 from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.selection import Filter
 from kobako.storage.base import Place, Stored
 
 if TYPE_CHECKING:
+    from kobako.model.access import Caller
     from kobako.model.events import Change
     from kobako.model.transaction import Transaction
 
@@ -32,11 +36,18 @@ Called with the result of a patch, and with the stored data where only permissio
 React = Callable[["Transaction", "Target", "Change"], Awaitable[None]]
 """Called with each change of an object, at once and in its transaction."""
 
+Patch = Callable[["Target", JsonObject, JsonObject], JsonObject]
+"""(target, data before, data after the patch) -> the data that is validated then. Raises ApiError to refuse."""
+
+Restrict = Callable[["Transaction", "Target", "Caller"], Awaitable[Sequence[Filter]]]
+"""(tx, the list, who asks) -> conditions of what is listed, counted, or deleted as a list, besides those asked for."""
+
 LIST_METHODS = ("HEAD", "GET", "POST", "DELETE")
 OBJECT_METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
 
 
-def _as_given(data: JsonObject, path: str) -> JsonObject:
+def as_given(data: JsonObject, path: str) -> JsonObject:
+    """Return the data: any is valid."""
     return data
 
 
@@ -44,25 +55,47 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of object.
 
     `path` is the template of its lists' URLs: `/buckets/{bucket_id}/collections`. `permissions` are the names its
-    objects' ACLs may have; one that ends in `:create` lets create objects of that kind below.
+    objects' ACLs may have; one that ends in `:create` lets create objects of that kind below. Objects of an `owned`
+    kind have no ACL, no parent and nothing below.
     """
 
     name: str
     path: str
     parent: "Resource | None" = None
     permissions: tuple[str, ...] = ("read", "write")
+    creators: tuple[str, ...] = ()
+    """Principals that may create objects anywhere, where the settings (`<name>_create_principals`) say nothing."""
+    owned: bool = False
+    """Whether each user sees their own objects, and nobody else's. Nobody in particular has none."""
+    unique: tuple[str, ...] = ()
+    """Fields of which no two objects of a list have the same value, but for null."""
     ids: IdGenerator = UUID4
-    validate: Validate = _as_given
+    schema: type[msgspec.Struct] | JsonObject | None = None
+    """What the data has to be: a Struct, whose defaults are stored and which has all its fields, or a JSON Schema.
+
+    App makes `validate` and `data_schema` of it, unless they are given.
+    """
+    validate: Validate = as_given
     data_schema: JsonObject = {}
     """The fields, as a JSON Schema: for the readers of `/__api__`. What holds is what `validate` says."""
+    patch: Patch | None = None
     prepare: Prepare | None = None
     react: React | None = None
+    restrict: Restrict | None = None
     list_methods: tuple[str, ...] = LIST_METHODS
     object_methods: tuple[str, ...] = OBJECT_METHODS
     tells_missing_parent: bool = False
     """Whether a write below an unknown parent is a 404 for everybody, before it is asked who may do it."""
     expires_with_parent: bool = False
     """Whether anonymous readers may keep the objects as long as the parent's `cache_expires` says, in seconds."""
+
+    def __post_init__(self) -> None:
+        if self.owned and self.parent:
+            raise ValueError(f"resource {self.name!r} is owned by users: it has no parent")
+        if self.parent and self.parent.owned:
+            raise ValueError(
+                f"resource {self.name!r} has a parent that is owned by users, below which there is nothing"
+            )
 
     def target(self, list_uri: str, id: str | None = None) -> "Target":
         """Return the target with this list URI: `/buckets/b/collections`."""
@@ -96,6 +129,10 @@ class Target(msgspec.Struct, frozen=True):
     def at(self, id: str) -> "Target":
         """Return the target of an object of the same list."""
         return Target(self.resource, self.place, self.list_uri, id)
+
+    def of(self, user: str) -> "Target":
+        """Return the target in the list that belongs to a user, of an owned kind."""
+        return Target(self.resource, Place(self.resource.name, user), self.list_uri, self.id)
 
     def parent(self) -> "Target | None":
         """Return the target of the object that the list belongs to, None at the root."""

@@ -154,6 +154,17 @@ class Conflict(ApiError):
     message = "Integrity constraint violated, please retry."
 
 
+class NotUnique(ApiError):
+    """Another object of the list has the same value in a field that tells its objects apart."""
+
+    status, errno, error = 409, 122, "Conflict"
+
+    def __init__(self, field: str, existing: dict[str, Any]):
+        super().__init__(
+            f"Conflict of field {field} on object {existing['id']}", details={"field": field, "existing": existing}
+        )
+
+
 class ServiceDeprecated(ApiError):
     """The service has come to its announced end."""
 

@@ -89,7 +89,9 @@ def permission_faults(given: Any, permissions: Sequence[str]) -> Iterator[Proble
         yield not_a_mapping("permissions", given)
         return
     for name, principals in given.items():
-        if name not in permissions:
+        if not permissions:
+            yield Problem("body", "permissions", "Objects of this kind have no permissions: they are their owner's")
+        elif name not in permissions:
             yield Problem("body", "permissions", f'"{shown(name)[1:-1]}" is not one of {", ".join(permissions)}')
         elif isinstance(principals, list):
             yield from _principal_faults(name, principals)

@@ -9,7 +9,7 @@ Source: HTTP API, section 16.15.
 import re
 from typing import Final
 
-from kobako.settings import parsing
+from kobako.settings import imports, parsing
 
 _CORE = r"(?:(?:kinto\.core|kinto|cliquet|kobako)\.)?"
 
@@ -54,28 +54,51 @@ OFFERED: Final = {
 }
 
 
+OPEN: Final = ("database", "cache", "renderer", "id generator")
+"""What may be anybody's own, by a dotted name (docs/toolkit.md)."""
+
+_OF_A_SERVER: Final = re.compile(r"(?:kinto|cliquet|kobako|kinto_redis)\..*")
+
+
 def resolve(kind: str, name: str) -> str:
-    """Return our name of an implementation. Raises ValueError if it is not offered.
+    """Return our name of an implementation, or that of somebody's own. Raises ValueError if there is none.
 
     >>> resolve("database", "cliquet.storage.memory"), resolve("policy", "basicauth")
     ('memory', 'basicauth')
     """
     name = _ours(kind, name)
+    if kind in OPEN and is_own(name):
+        try:
+            imports.load(name)
+        except ValueError as error:
+            raise ValueError(f"it {error}") from error
+        return name
     if name not in OFFERED[kind]:
         raise ValueError(f"no such {kind} is offered; " + _offer(OFFERED[kind]))
     return name
 
 
-def plugins(raw: str) -> tuple[str, ...]:
-    """Return our names of the plugins that are named. Raises ValueError for one that is not offered.
+def is_own(name: str) -> bool:
+    """Tell whether a name can only be that of somebody's own module, or of something in one.
 
-    >>> plugins("kinto.plugins.statsd")
-    ('statsd',)
+    >>> is_own("mine.storage"), is_own("kinto.core.storage.couchdb"), is_own("redis")
+    (True, False, False)
+    """
+    return "." in name.strip(".") and not _OF_A_SERVER.fullmatch(name)
+
+
+def plugins(raw: str) -> tuple[str, ...]:
+    """Return the names of plugins, ours and anybody's. Raises ValueError for one of Kinto's that is not offered.
+
+    >>> plugins("kinto.plugins.statsd mine.stats")
+    ('statsd', 'mine.stats')
     """
     return tuple(_plugin(name) for name in parsing.words(raw))
 
 
 def _plugin(name: str) -> str:
+    if _ours("plugin", name) == name:
+        return name
     try:
         return resolve("plugin", name)
     except ValueError as error:

@@ -158,12 +158,16 @@ class Settings:
     )
 
     includes: tuple[str, ...] = setting(
-        (), "Plugins: prometheus or statsd, which take metrics (`docs/monitoring.md`).", parse=dotted.plugins
+        (),
+        "Plugins: dotted names of one's own, or of installed packages (`docs/toolkit.md`); prometheus or statsd, which "
+        "take metrics (`docs/monitoring.md`).",
+        parse=dotted.plugins,
     )
 
     # Backends
     storage_backend: str = setting(
-        "sqlite", "Where objects are kept: sqlite, postgresql, redis or memory; empty: there are none."
+        "sqlite",
+        "Where objects are kept: sqlite, postgresql, redis, memory, or one's own (`docs/toolkit.md`); empty: nowhere.",
     )
     storage_url: str = setting("sqlite:///kobako.db", "Database of the objects.")
     storage_max_fetch_size: int = setting(10000, "Most objects that one request reads.", parse=parsing.positive)
@@ -262,7 +266,8 @@ class Settings:
     # Log
     logging_renderer: str = setting(
         "classic",
-        "How log entries are written: classic (text), json (mozlog, one object a line) or heka (as Cliquet had it).",
+        "How log entries are written: classic (text), json (mozlog, one object a line), heka (as Cliquet had it), or "
+        "by a formatter of one's own.",
         parse=renderer,
     )
 
@@ -296,7 +301,7 @@ class Settings:
 
     # Resources
     id_generators: Families = family(
-        "`<type>_id_generator`, `id_generator` (other types): uuid4, name or relaxed_uuid, for ids made and accepted."
+        "`<type>_id_generator`, `id_generator` (other types): uuid4, name, relaxed_uuid or one's own."
     )
     disabled_methods: Families = family(
         "`plural_<type>_<method>_enabled`, `object_<type>_<method>_enabled`: false removes a method."
@@ -312,6 +317,8 @@ class Settings:
 
     given: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """All that file and environment say, as texts, by name without prefix: for what was written for Pyramid."""
+    plugin_options: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What is said of plugins that are included, as it is written: see `read_options`."""
 
     features: frozenset[Feature] = field(init=False, compare=False)
     """What the steps of the start bring; of what they leave out, the settings are as if not given."""

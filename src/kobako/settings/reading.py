@@ -7,7 +7,7 @@ Source: HTTP API, section 16; objects, 24 and 26.4.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,11 +46,12 @@ def read_settings(
     values = _fixed(entries) | _families(entries)
     values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
     values |= {"event_listeners": tuple(_listeners(entries))}
+    values |= {"plugin_options": _of_plugins(in_file, environ, values.get("includes", ()))}
     settings = Settings(**values)
     log_rules, strange = read_logging(ini, values.get("logging_renderer"), http_port) if ini else ((), [])
     warnings = [
         *strange,
-        *_unknown(in_file.values(), resources),
+        *_unknown([each for each in in_file.values() if not _is_of_plugin(each.name, settings.includes)], resources),
         *_misspelt(environ, resources),
         *_without_effect(entries),
         *_about_steps(entries),
@@ -134,7 +135,7 @@ def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
         if name in entries and parsing.native(entries[name].raw) is not None:
             kind = _convert(entries[name], partial(_backend, what))
         found[name] = kind
-        found[f"{part}_url"] = _url(part, kind, values.get(f"{part}_url"), found) if kind in URL_FORMS else ""
+        found[f"{part}_url"] = _url(part, kind, values.get(f"{part}_url"), found)
     if found["storage_backend"] and not found["permission_backend"]:
         raise SettingsError("Setting 'permission_backend' is '': objects are not kept without permissions.")
     return found
@@ -146,10 +147,12 @@ def _backend(what: str, raw: str) -> str:
 
 def _url(part: str, kind: str, given: str | None, found: Mapping[str, str]) -> str:
     """Return where a backend is: as given, as the storage is if that is of the same kind, or by default."""
+    if kind not in URL_FORMS and not dotted.is_own(kind):
+        return ""
     default = getattr(Settings(), f"{part}_url")
     is_shared = kind == found["storage_backend"] and not (kind == "sqlite" and part == "cache")
     url = given or (found.get("storage_url") if is_shared else None) or (default if kind == "sqlite" else "")
-    form, rule = URL_FORMS[kind]
+    form, rule = URL_FORMS.get(kind, (r".*", ""))
     if not re.fullmatch(form, url):
         raise SettingsError(f"Setting '{part}_url' is '{shown(url)}': {rule}.")
     return url
@@ -198,6 +201,34 @@ def _listener(name: str, entries: Entries, listed: Entry) -> EventListener:
         _convert(resources, parsing.words),
         {key: entry.raw for key, entry in about.items()},
     )
+
+
+def _of_plugins(in_file: Entries, environ: Mapping[str, str], includes: Sequence[str]) -> dict[str, str]:
+    """Return what is said of plugins: by name in the file, by variable in the environment."""
+    begins = tuple(f"{_begins(each)}_" for each in includes)
+    variables = {
+        sources.variable(name): environ[full_name]
+        for full_name, name in sources.prefixed(environ)
+        if begins and name.startswith(begins)
+    }
+    return variables | {name: each.raw for name, each in in_file.items() if _is_of_plugin(name, includes)}
+
+
+def _is_of_plugin(name: str, includes: Sequence[str]) -> bool:
+    """Tell whether a setting is a plugin's, or about a kind of object that one may bring: App knows those."""
+    first, dot, _ = name.partition(".")
+    if dot and any(first == _begins(each) for each in includes):
+        return True
+    return (
+        any(each not in dotted.OFFERED["plugin"] for each in includes)
+        and name not in names.KNOWN
+        and names.member(name) is not None
+    )
+
+
+def _begins(include: str) -> str:
+    """Return what the settings of a plugin begin with: the last part of its name, in small letters."""
+    return include.rpartition(".")[2].lower()
 
 
 def _unknown(entries: Collection[Entry], resources: Collection[str]) -> list[str]:

@@ -1,0 +1,121 @@
+"""Plugin: what a plugin hands over, and where those come from that the settings name.
+
+A plugin is a value. Whoever writes one offers a function `plugin(settings) -> Plugin`; `includes` names its module, or
+the function itself by any name, or an entry point of the group `kobako.plugins`. Nothing is registered on import.
+
+Source: objects, 27.1 to 27.5.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from kobako.http.site import Authenticator, Check, Run, Writes
+from kobako.model.listeners import Listener
+from kobako.model.resource import Resource
+from kobako.protocol.ids import NAME
+from kobako.settings import Settings, SettingsError, imports
+
+if TYPE_CHECKING:
+    from kobako.app import App
+
+GROUP: Final = "kobako.plugins"
+"""The entry points under which installed packages offer their plugins."""
+
+BUILT_IN: Final = ("prometheus", "statsd")
+"""Names in `includes` that are no plugins of this kind: metrics are part of the server."""
+
+Task = Callable[["App"], Awaitable[None]]
+Migration = Callable[["App"], Awaitable[None]]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL of one's own, and what answers it, by method: alone, and as a part of a batch.
+
+    `path` may have `{names}`, which `call.target.variables` has the values of. What a view writes has to be locked
+    before anything is read: `writes` tells it from the request and the variables, as targets. `describes` are the
+    OpenAPI operations, by method in small letters, as far as they are not told by the first sentence of the function.
+    """
+
+    name: str
+    path: str
+    methods: Mapping[str, Run]
+    writes: Writes | None = None
+    describes: Mapping[str, Mapping[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            raise ValueError(f"view {self.name!r} has the path {self.path!r}, which has to begin with a slash")
+
+
+class Plugin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plugin adds to an app: all of it optional, but for the name.
+
+    `capabilities` are shown in the hello view (`description`, `url`, and whatever clients need), `heartbeats` in the
+    heartbeat. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in their
+    order, under their names; one that was cut off is run again from its beginning.
+    """
+
+    name: str
+    resources: Sequence[Resource] = ()
+    views: Sequence[View] = ()
+    listeners: Sequence[Listener] = ()
+    authenticators: Sequence[Authenticator] = ()
+    capabilities: Mapping[str, Mapping[str, Any]] = {}
+    heartbeats: Mapping[str, Check] = {}
+    tasks: Sequence[Task] = ()
+    migrations: Mapping[str, Migration] = {}
+
+    def __post_init__(self) -> None:
+        for name in self.migrations:
+            if not NAME.accepts(name):
+                raise ValueError(f"migration {name!r} of plugin {self.name!r}: letters, digits, - and _ make a name")
+
+
+def included(settings: Settings) -> list[Plugin]:
+    """Return the plugins that `includes` names, made with the settings, in its order. Raises SettingsError."""
+    return [_made(name, settings) for name in settings.includes if name not in BUILT_IN]
+
+
+def _made(name: str, settings: Settings) -> Plugin:
+    factory = _factory(name)
+    try:
+        made = factory(settings)
+    except SettingsError:
+        raise
+    except Exception as error:
+        raise _refused(name, f"failed: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Plugin):
+        raise _refused(name, f"returned {made!r}, which is no Plugin")
+    return made
+
+
+def _factory(name: str) -> Callable[[Settings], Any]:
+    try:
+        found = _installed(name) or imports.load(name)
+    except ValueError as error:
+        raise _refused(name, str(error)) from error
+    if isinstance(found, ModuleType):
+        found = getattr(found, "plugin", None)
+        if found is None:
+            raise _refused(name, "is a module without a function 'plugin'")
+    if not callable(found):
+        raise _refused(name, "cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def _installed(name: str) -> Any:
+    """Return what an entry point of this name leads to, None if there is none. Raises ValueError for a broken one."""
+    for each in entry_points(group=GROUP, name=name):
+        try:
+            return each.load()
+        except Exception as error:
+            raise ValueError(f"cannot be imported: {error}") from error
+    return None
+
+
+def _refused(name: str, problem: str) -> SettingsError:
+    return SettingsError(f"Setting 'includes' has '{name}', which {problem}.")

@@ -1,0 +1,45 @@
+"""The settings of a plugin: named `<plugin>.<field>`, typed by a Struct of its own.
+
+Source: objects, 27.1.
+"""
+
+from typing import TypeVar, get_type_hints
+
+import msgspec
+
+from kobako.settings import sources
+from kobako.settings.fields import PARSERS, Settings
+from kobako.settings.inifile import SettingsError
+from kobako.settings.reading import shown
+
+Options = TypeVar("Options", bound=msgspec.Struct)
+
+
+def read_options(settings: Settings, plugin: str, kind: type[Options]) -> Options:
+    """Return the settings of a plugin: `limit` of `stats` is `stats.limit` in the file, KOBAKO_STATS_LIMIT outside.
+
+    The Struct has a default for each field. Raises SettingsError for a value that is none, and a name that is unknown.
+
+    >>> class Limits(msgspec.Struct):
+    ...     most: int = 10
+    >>> read_options(Settings(plugin_options={"stats.most": "3"}), "stats", Limits)
+    Limits(most=3)
+    """
+    given, known = settings.plugin_options, {f"{plugin}.{field}": field for field in kind.__struct_fields__}
+    for name in given:
+        if name.startswith(f"{plugin}.") and name not in known:
+            raise SettingsError(f"Unknown setting '{name}': there is {', '.join(known) or 'none of this plugin'}.")
+    hints = get_type_hints(kind)
+    found = {}
+    for name, field in known.items():
+        raw = given.get(sources.variable(name), given.get(name))
+        if raw is not None:
+            found[field] = _converted(name, raw, hints[field])
+    return kind(**found)
+
+
+def _converted(name: str, raw: str, hint: object) -> object:
+    try:
+        return msgspec.convert(PARSERS.get(hint, str)(raw), hint, strict=False)
+    except ValueError as error:
+        raise SettingsError(f"Setting '{name}' is '{shown(raw)}': {error}.") from None

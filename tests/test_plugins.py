@@ -1,0 +1,287 @@
+"""Plugins that the settings name, their options, and what else is named by a dotted name of one's own.
+
+Source: objects, 27.1, 27.2 and 27.5; HTTP API, 16.15.
+"""
+
+import importlib
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+from examples import forest
+from tests.conftest import SETTINGS
+
+from kobako import App, IdGenerator, Plugin, Resource, SettingsError, View, json_response, read_options, read_settings
+from kobako.logs import configure
+from kobako.resources import RESOURCES
+from kobako.settings import Settings
+from kobako.testing.client import Client
+
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Return the settings of these lines, on memory."""
+
+    def read(*lines: str, **environ: str) -> Settings:
+        ini = tmp_path / "kobako.ini"
+        backends = "kobako.storage_backend = memory", "kobako.cache_backend = memory"
+        ini.write_text("\n".join(["[app:main]", *backends, "multiauth.policies = basicauth", *lines]))
+        return read_settings(ini, environ)
+
+    return read
+
+
+@pytest.fixture
+def mine(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module of one's own, `mine`, to put things in."""
+    module = ModuleType("mine")
+    monkeypatch.setitem(sys.modules, "mine", module)
+    return module
+
+
+# Loading
+
+
+@pytest.mark.parametrize("name", ["examples.forest", "examples.forest.plugin"])
+async def test_a_plugin_is_named_by_its_module_or_its_function(read: Read, name: str) -> None:
+    settings = read(f"kobako.includes = {name}")
+    async with Client(App(settings, [*RESOURCES, forest.TRAIL, forest.SPOT])) as client:
+        assert "trails" in (await client.get("/")).json["capabilities"]
+        assert (await client.get("/trails/long/added")).status == 403
+
+
+async def test_a_plugin_of_an_installed_package_is_named_by_its_entry_point(
+    read: Read, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    about = tmp_path / "site" / "walks-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: walks\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[kobako.plugins]\nwalks = examples.forest:plugin\nlost = not_there:plugin\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    importlib.invalidate_caches()
+
+    async with Client(App(read("kobako.includes = walks"), RESOURCES)) as client:
+        assert "trails" in (await client.get("/")).json["capabilities"]
+    with pytest.raises(
+        SettingsError, match=r"^Setting 'includes' has 'lost', which cannot be imported: No module named"
+    ):
+        App(read("kobako.includes = lost"), RESOURCES)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("not_there", "does not exist"),
+        ("examples.forest.nothing", "does not exist"),
+        ("examples.folder_cache", "is a module without a function 'plugin'"),
+        ("mine.number", "cannot be called"),
+        ("mine.empty", "returned None, which is no Plugin"),
+        ("mine.broken", "failed: IndexError: list index out of range"),
+    ],
+)
+def test_what_is_no_plugin_stops_the_start(read: Read, mine: ModuleType, name: str, problem: str) -> None:
+    mine.__dict__.update(number=3, empty=lambda settings: None, broken=lambda settings: [][1])
+
+    with pytest.raises(SettingsError, match=f"^Setting 'includes' has '{re.escape(name)}', which {problem}"):
+        App(read(f"kobako.includes = {name}"), RESOURCES)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "problem"),
+    [
+        (Plugin(name="a", resources=[Resource(name="bucket", path="/b")]), "resource: 'bucket'"),
+        (Plugin(name="a", capabilities={"basicauth": {}}), "capability: 'basicauth'"),
+        (Plugin(name="a", views=[View(name="a", path="/buckets", methods={})]), "URL: '/buckets'"),
+        (Plugin(name="a", heartbeats={"storage": lambda: None}), "heartbeat: 'storage'"),  # type: ignore[dict-item, return-value]
+    ],
+)
+def test_nothing_is_there_twice(plugin: Plugin, problem: str) -> None:
+    with pytest.raises(SettingsError, match=f"^There are two of one {problem}"):
+        App(SETTINGS, RESOURCES, plugins=[plugin])
+
+
+def test_importing_every_module_registers_nothing() -> None:
+    program = """
+import importlib, pkgutil, sys
+from kobako import App, Settings, encode
+from kobako.http.openapi import document
+from kobako.resources import RESOURCES
+memory = dict(storage_backend="memory", permission_backend="memory", cache_backend="memory")
+def made():
+    site = App(Settings(**memory, storage_url="", permission_url="", cache_url=""), RESOURCES).site
+    return encode(document(site)), site.capabilities, [*site.heartbeats], len(site.authenticators), site.listeners._all
+before = made()
+import kobako, examples.forest, examples.folder_cache
+for each in pkgutil.walk_packages(kobako.__path__, "kobako."):
+    if each.name != "kobako.__main__":
+        importlib.import_module(each.name)
+assert len([name for name in sys.modules if name.startswith("kobako.")]) > 100
+assert made() == before
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_heartbeat_and_a_task_of_a_plugin() -> None:
+    ran = []
+
+    async def run(app: App) -> None:
+        ran.append(app)
+
+    async def is_down() -> bool:
+        return False
+
+    plugin = Plugin(name="a", heartbeats={"mail": is_down}, tasks=[run])
+    async with Client(App(SETTINGS, RESOURCES, plugins=[plugin])) as client:
+        heartbeat = await client.get("/__heartbeat__")
+
+        assert (heartbeat.status, heartbeat.json["mail"]) == (503, False)
+        assert ran == [client.app]
+
+
+# Options
+
+
+class Options(msgspec.Struct):
+    most: int = 3
+    is_open: bool = False
+    names: tuple[str, ...] = ()
+    place: str | None = None
+
+
+def test_options_come_from_the_file_and_the_environment(read: Read) -> None:
+    settings = read(
+        "kobako.includes = mypackage.stats",
+        "kobako.stats.most = 5",
+        "stats.names = a b",
+        KOBAKO_STATS_MOST="7",
+        KOBAKO_STATS_IS_OPEN="yes",
+    )
+
+    assert read_options(settings, "stats", Options) == Options(most=7, is_open=True, names=("a", "b"))
+    assert read_options(SETTINGS, "stats", Options) == Options()
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("stats.most = many", r"^Setting 'stats\.most' is 'many': must be a whole number\.$"),
+        ("stats.moost = 3", r"^Unknown setting 'stats\.moost': there is stats\.most, "),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(read: Read, line: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        read_options(read("kobako.includes = mypackage.stats", f"kobako.{line}"), "stats", Options)
+
+
+def test_options_of_what_is_not_included_are_unknown(read: Read) -> None:
+    with pytest.raises(SettingsError, match=r"^Unknown setting 'kobako\.stats\.most'"):
+        read("kobako.stats.most = 5")
+
+
+async def test_settings_by_type_hold_for_resources_of_plugins(read: Read, mine: ModuleType) -> None:
+    mine.__dict__["plugin"] = lambda settings: Plugin(name="mine", resources=[Resource(name="shelf", path="/shelves")])
+    settings = read("kobako.includes = mine", "kobako.shelf_create_principals = system.Everyone")
+
+    async with Client(App(settings, RESOURCES)) as client:
+        assert (await client.anonymous().post("/shelves", data={})).status == 201
+
+
+# Ids and renderers
+
+
+async def test_a_generator_of_ids_of_ones_own(read: Read, mine: ModuleType) -> None:
+    mine.__dict__["dated"] = IdGenerator(re.compile(r"\d{4}-\w+"), lambda: "2026-abc")
+    settings = read("kobako.record_id_generator = mine.dated", "kobako.bucket_create_principals = system.Everyone")
+
+    async with Client(App(settings, RESOURCES)) as client:
+        await client.put("/buckets/b", data={})
+        await client.put("/buckets/b/collections/c", data={})
+        made = await client.post("/buckets/b/collections/c/records", data={})
+
+        assert made.data["id"] == "2026-abc"
+        assert (await client.put("/buckets/b/collections/c/records/other", data={})).status == 400
+
+
+def test_a_generator_that_refuses_its_own_ids_stops_the_start(read: Read, mine: ModuleType) -> None:
+    mine.__dict__.update(wrong=IdGenerator(re.compile(r"\d+"), lambda: "abc"), number=3)
+
+    with pytest.raises(SettingsError, match=r"^The id generator of 'record' made 'abc', which it does not accept"):
+        App(read("kobako.record_id_generator = mine.wrong"), RESOURCES)
+    with pytest.raises(
+        SettingsError, match=r"^Setting 'record_id_generator' is 'mine.number', which is no IdGenerator"
+    ):
+        App(read("kobako.record_id_generator = mine.number"), RESOURCES)
+
+
+def test_a_renderer_of_ones_own(read: Read, mine: ModuleType, capsys: Any) -> None:
+    class Shouting(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return record.getMessage().upper()
+
+    mine.__dict__["Shouting"] = Shouting
+    settings = read("kobako.logging_renderer = mine.Shouting")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure(logging.INFO, settings.logging_renderer)
+        logging.getLogger("kobako.test").info("hello")
+    finally:
+        root.handlers[:], root.level = handlers, level
+
+    assert capsys.readouterr().err == "HELLO\n"
+
+
+# Hooks
+
+
+async def test_a_list_is_restricted_and_a_patch_is_looked_at() -> None:
+    from kobako import Caller, Filter, Forbidden, JsonObject, Operator, Target, Transaction
+
+    async def published(tx: Transaction, target: Target, caller: Caller) -> list[Filter]:
+        return [] if caller.user else [Filter("draft", Operator.NOT, True)]
+
+    def keep_title(target: Target, before: JsonObject, after: JsonObject) -> JsonObject:
+        if before.get("title") != after.get("title"):
+            raise Forbidden("A title stays.")
+        return {**after, "edits": before.get("edits", 0) + 1}
+
+    page = Resource(name="page", path="/pages", creators=("system.Everyone",), restrict=published, patch=keep_title)
+    settings = replace(SETTINGS, principals_by_permission={"page_read": frozenset({"system.Everyone"})})
+    async with Client(App(settings, [page])) as client:
+        made = await client.post("/pages", data={"title": "a", "draft": True})
+        await client.post("/pages", data={"title": "b"})
+        anybody, path = client.anonymous(), f"/pages/{made.data['id']}"
+
+        assert [len((await each.get("/pages")).data) for each in (client, anybody)] == [2, 1]
+        assert (await anybody.head("/pages")).headers["Total-Objects"] == "1"
+        assert (await client.patch(path, data={"title": "c"})).json["message"] == "A title stays."
+        assert (await client.patch(path, data={"draft": False})).data["edits"] == 1
+        assert len((await anybody.get("/pages")).data) == 2
+
+
+def test_users_own_lists_not_what_is_below_others() -> None:
+    own = Resource(name="own", path="/own", owned=True)
+
+    with pytest.raises(ValueError, match=r"'own' is owned by users: it has no parent"):
+        Resource(name="own", path="/shelves/{shelf_id}/own", owned=True, parent=Resource(name="shelf", path="/shelves"))
+    with pytest.raises(ValueError, match=r"'leaf' has a parent that is owned by users"):
+        Resource(name="leaf", path="/own/{own_id}/leaves", parent=own)
+    with pytest.raises(ValueError, match=r"view 'a' has the path 'a', which has to begin with a slash"):
+        View(name="a", path="a", methods={})
+    assert json_response("{}").status == 200
