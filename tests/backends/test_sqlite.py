@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from kobako.databases import sqlite_fitness, sqlite_session
+from kobako.databases import sqlite_fitness, sqlite_migrations, sqlite_session
 from kobako.databases.base import BackendUnavailable, UnfitDatabase
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.permission import sqlite as permission
@@ -122,7 +122,7 @@ class TestMigrations:
     async def test_a_migration_says_what_it_did(self, path: Path, clock: Clock) -> None:
         database = SQLiteDatabase(path, clock)
 
-        assert [each.endswith("0001_objects_and_permissions") for each in await database.migrate()] == [True]
+        assert (await database.migrate())[0].endswith("0001_objects_and_permissions")
         assert await database.migrate() == []
 
     def test_o9_a_migration_killed_at_any_statement_can_be_run_again(self, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ class TestMigrations:
         """O9."""
         done = await asyncio.gather(*(SQLiteDatabase(path, clock).migrate() for _ in range(4)))
 
-        assert sorted(map(len, done)) == [0, 0, 0, 1]
+        assert sorted(map(len, done)) == [0, 0, 0, len(sqlite_migrations.steps())]
         await self.complete(path)
 
 

@@ -120,6 +120,13 @@ class Storage(Protocol):
         """
         ...
 
+    async def index(self, place: Place, fields: Sequence[str]) -> None:
+        """Declare which fields of an open list have an index: these, and no others; at most `keys.COLUMNS`.
+
+        What is found is the same with and without. A storage may have no use for it.
+        """
+        ...
+
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource, those behind `after`."""
         ...
