@@ -7,6 +7,7 @@ What a server of one's own is made of: an `App` gets `Settings` and descriptions
 from kobako.app import App
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead
 from kobako.model.listeners import Listener
+from kobako.model.objects import declare_indexes
 from kobako.model.resource import Prepare, Resource, Target
 from kobako.model.transaction import Transaction
 from kobako.monitoring import install_middlewares
@@ -16,11 +17,12 @@ from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
 from kobako.protocol.jsontext import JsonObject, encode
 from kobako.protocol.principals import length_problem
 from kobako.settings import Settings, SettingsError, read_settings
-from kobako.storage.base import Stored
+from kobako.storage.base import INDEXED_FIELDS, Stored, declared_indexes
 
 __all__ = [
     "AUTHENTICATED",
     "EVERYONE",
+    "INDEXED_FIELDS",
     "NAME",
     "RELAXED_UUID",
     "UUID4",
@@ -41,6 +43,8 @@ __all__ = [
     "Stored",
     "Target",
     "Transaction",
+    "declare_indexes",
+    "declared_indexes",
     "encode",
     "install_middlewares",
     "invalid",

@@ -303,6 +303,34 @@ class TestSQL:
         assert [f"({each}" for each in searched] == plan
         assert not any("TEMP B-TREE" in step or step.startswith("SCAN") for step in steps)
 
+    @pytest.mark.parametrize(
+        ("selection", "plan"),
+        [
+            pytest.param(Selection(filters=(Filter("g", Operator.EQ, "a"),)), "key2=?)", id="equal"),
+            pytest.param(Selection(filters=(Filter("g", Operator.EQ, "a"),), limit=5), "key2=?)", id="equal, a page"),
+            pytest.param(Selection(filters=(Filter("f", Operator.IN, (1, 2)),)), "key1=?)", id="one of some"),
+            pytest.param(
+                Selection(sort=(Sort("f"), Sort("last_modified")), limit=5), "key1>?)", id="in the order of a field"
+            ),
+            pytest.param(
+                Selection(sort=(Sort("f", descending=True),), after=(7,), limit=5), "key1<?)", id="a later page"
+            ),
+        ],
+    )
+    async def test_a_declared_index_leads_to_the_objects(
+        self, database: SQLiteDatabase, selection: Selection, plan: str
+    ) -> None:
+        fields = ("f", "g")
+        statement, values = sql.page(DIALECT, RECORDS.parent, RECORDS.resource, selection, fields)
+
+        async with database.begin() as unit:
+            steps = [row[3] for row in unit.session.run(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+        searched = [step for step in steps if step.startswith("SEARCH o ")]
+        assert len(searched) == 1, steps
+        assert "objects_by_key" in searched[0], steps
+        assert searched[0].endswith(plan), steps
+
     @pytest.mark.parametrize("name", ["GRANTED", "SHARED", "FORGET_ACES", "FORGET_MEMBERS"])
     async def test_an_index_leads_to_permissions(self, database: SQLiteDatabase, name: str) -> None:
         statement = getattr(permission, name)

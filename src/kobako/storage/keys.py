@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kobako.protocol import jsontext, ordering
+from kobako.storage.base import INDEXED_FIELDS
 
-COLUMNS: Final = ("key1", "key2", "key3", "key4", "key5")
+COLUMNS: Final = tuple(f"key{n}" for n in range(1, INDEXED_FIELDS + 1))
 """The columns: the fields of a list are in the first of them, in the order in which they were declared."""
 
 LONGEST: Final = 100

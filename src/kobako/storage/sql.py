@@ -78,6 +78,8 @@ class Dialect(msgspec.Struct, frozen=True):
     """The condition that an object is not a tombstone."""
     column: Callable[[Parameters, str], Column]
     """Return a field."""
+    by_index: str = ""
+    """How the table is said to be read by the index of a {key}, where the planner does not know better."""
 
 
 Statement = tuple[str, list[Any]]
@@ -97,7 +99,8 @@ def page(dialect: Dialect, parent: str, resource: str, selection: Selection, ind
     if leading := _leading(selection, indexes):
         conditions.append(_from(parameters, leading, selection))
         order.insert(0, f"{leading} {_direction(selection.sort[0])}")
-    sql = f"SELECT o.id, o.last_modified, o.data, o.deleted FROM objects AS o WHERE {every(conditions)}"
+    source = _source(dialect, selection, indexes)
+    sql = f"SELECT o.id, o.last_modified, o.data, o.deleted {source} WHERE {every(conditions)}"
     if order:
         sql += f" ORDER BY {', '.join(order)}"
     if selection.limit is not None:
@@ -109,7 +112,8 @@ def count(dialect: Dialect, parent: str, resource: str, selection: Selection, in
     """Return the statement that counts what passes."""
     parameters = Parameters(dialect.parameter)
     conditions = _conditions(dialect, parameters, parent, resource, selection, indexes)
-    return f"SELECT count(*) FROM objects AS o WHERE {every(conditions)}", parameters.values
+    unordered = msgspec.structs.replace(selection, sort=())
+    return f"SELECT count(*) {_source(dialect, unordered, indexes)} WHERE {every(conditions)}", parameters.values
 
 
 def effort(
@@ -118,7 +122,8 @@ def effort(
     """Return the statement that counts the objects to look at, up to `most`: all that indexes do not rule out."""
     parameters = Parameters(dialect.parameter)
     conditions = [dialect.within(parameters, parent, resource), *_led_by(parameters, selection, indexes)]
-    looked_at = f"SELECT 1 FROM objects AS o WHERE {every(conditions)} LIMIT {parameters.add(most)}"
+    source = _source(dialect, msgspec.structs.replace(selection, sort=()), indexes)
+    looked_at = f"SELECT 1 {source} WHERE {every(conditions)} LIMIT {parameters.add(most)}"
     return f"SELECT count(*) FROM ({looked_at}) AS looked_at", parameters.values
 
 
@@ -201,7 +206,8 @@ SIGNS: dict[Operator, str] = {
 }
 """How the keys compare: values that differ may have one key."""
 
-FEW_VALUES = 100
+
+FEW_VALUES = 1000
 """So many are looked up one by one."""
 
 
@@ -209,6 +215,20 @@ def uses_indexes(selection: Selection) -> bool:
     """Tell whether declared indexes could be of use. Tombstones are in none."""
     fields = (*(each.field for each in selection.filters), *(each.field for each in selection.sort[:1]))
     return not selection.tombstones and not COLUMNS.keys() >= set(fields)
+
+
+def is_ordered_by_index(selection: Selection, indexes: Sequence[str]) -> bool:
+    """Tell whether objects come out of an index in their order."""
+    return bool(_leading(selection, indexes))
+
+
+def _source(dialect: Dialect, selection: Selection, indexes: Sequence[str]) -> str:
+    if not indexes or selection.tombstones or selection.ids is not None:
+        return "FROM objects AS o"
+    found = [each.field for each in selection.filters if each.operator in (Operator.EQ, Operator.IN)]
+    led = [field for field in (*found, *(each.field for each in selection.sort[:1])) if field in indexes]
+    by_index = dialect.by_index.format(key=keys.COLUMNS[indexes.index(led[0])]) if led else ""
+    return f"FROM objects AS o{by_index}"
 
 
 def _led_by(parameters: Parameters, selection: Selection, indexes: Sequence[str]) -> list[str]:
@@ -222,9 +242,11 @@ def _key_condition(parameters: Parameters, filter: Filter, indexes: Sequence[str
     column = _key_column(filter.field, indexes)
     if filter.operator in SIGNS:
         return f"{column} {SIGNS[filter.operator]} {parameters.add(keys.key(filter.value))}"
-    if filter.operator is Operator.IN and 0 < len(filter.value) <= FEW_VALUES:
-        return f"{column} IN ({', '.join(parameters.add(keys.key(each)) for each in filter.value)})"
-    return ""
+    if filter.operator is not Operator.IN:
+        return ""
+    if not 0 < len(filter.value) <= FEW_VALUES:
+        return f"{column} IS NOT NULL"
+    return f"{column} IN ({', '.join(parameters.add(keys.key(each)) for each in filter.value)})"
 
 
 def _leading(selection: Selection, indexes: Sequence[str]) -> str:

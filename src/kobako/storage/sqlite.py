@@ -225,9 +225,12 @@ class SQLiteStorage:
         name = (place.parent, place.resource)
         rows = self._run(INDEXES, name) if sql.uses_indexes(selection) else []
         indexes = jsontext.decode(rows[0][0]) if rows else ()
+        is_light = _is_short(selection) or self._effort(name, selection, indexes) < MANY
+        if not is_light and _is_page(selection) and not sql.is_ordered_by_index(selection, indexes):
+            # Where many have a value, a page of them is found sooner in the order of the list.
+            indexes = ()
         statement = compiled(DIALECT, *name, selection, indexes)
-        few = len(selection.filters) <= FEW_FILTERS
-        if few and (_is_short(selection) or self._effort(name, selection, indexes) < MANY):
+        if is_light and len(selection.filters) <= FEW_FILTERS:
             return self._run(*statement)
         return await self._session.read_aside(*statement)
 
@@ -278,11 +281,15 @@ def _row(list_id: int, stored: Stored, indexes: Sequence[str]) -> tuple[Any, ...
     return (list_id, stored.id, stored.last_modified, stored.deleted, stored.text, *found)
 
 
+def _is_page(selection: Selection) -> bool:
+    return selection.limit is not None and selection.limit <= LONGEST_PAGE
+
+
 def _is_short(selection: Selection) -> bool:
     """Tell whether an index leads to the objects selected, and only few come."""
     if selection.ids is not None and len(selection.ids) < MANY:
         return True
-    if selection.limit is None or selection.limit > LONGEST_PAGE:
+    if not _is_page(selection):
         return False
     fields = {each.field for each in selection.sort} | {each.field for each in selection.filters}
     return fields <= {"last_modified"} and not any(each.operator is Operator.LIKE for each in selection.filters)
