@@ -71,6 +71,19 @@ async def everything(database: Database) -> list[Any]:
         return [await unit.storage.epoch(), states, lists, rights, {each: sorted(members[each]) for each in members}]
 
 
+async def test_indexes_that_collections_declare_are_there_after_it(
+    source: MemoryDatabase, target: SQLiteDatabase
+) -> None:
+    async with source.begin([ROOT]) as unit:
+        await unit.storage.put(Place("collection", "/buckets/b"), "c", '{"indexes":["n"]}')
+
+    await moving.move(source, target, quietly)
+
+    async with target.begin() as unit:
+        assert unit.session.run("SELECT parent FROM lists WHERE indexes = '[\"n\"]'") == [(RECORDS.parent,)]
+        assert unit.session.run("SELECT count(*) FROM objects WHERE key1 IS NOT NULL") == [(MANY - 2,)]
+
+
 async def test_everything_is_copied_there_and_back(
     source: MemoryDatabase, target: SQLiteDatabase, clock: Clock
 ) -> None:

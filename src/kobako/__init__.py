@@ -16,6 +16,7 @@ from kobako.model import objects
 from kobako.model.access import Caller
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead
 from kobako.model.listeners import Listener
+from kobako.model.objects import declare_indexes
 from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
 from kobako.model.transaction import Transaction
 from kobako.monitoring import install_middlewares
@@ -38,11 +39,12 @@ from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.settings import Settings, SettingsError, read_options, read_settings
-from kobako.storage.base import DuplicateTimestamp, ListState, Place, Storage, Stored
+from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
 
 __all__ = [
     "AUTHENTICATED",
     "EVERYONE",
+    "INDEXED_FIELDS",
     "NAME",
     "RELAXED_UUID",
     "UUID4",
@@ -99,6 +101,8 @@ __all__ = [
     "View",
     "basic_credentials",
     "bearer_token",
+    "declare_indexes",
+    "declared_indexes",
     "encode",
     "install_middlewares",
     "invalid",

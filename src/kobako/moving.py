@@ -15,7 +15,7 @@ import msgspec
 from kobako.databases.base import Database, attempts
 from kobako.protocol import jsontext
 from kobako.protocol.selection import Selection, Sort
-from kobako.storage.base import ListState, Place, Stored
+from kobako.storage.base import ListState, Place, Stored, declared_indexes
 
 PAGE: Final = 1000
 
@@ -61,6 +61,7 @@ async def move(source: Database, target: Database, tell: Tell) -> Moved:
         await _join(target, members)
         moved.groups += len(members)
     await _compare(source, target, tell)
+    await _declare_indexes(target)
     return moved
 
 
@@ -154,6 +155,23 @@ async def _join(target: Database, members: Mapping[str, Collection[str]]) -> Non
         async with attempt, target.begin([NOWHERE]) as unit:
             for principal, users in members.items():
                 await unit.permission.join(principal, users)
+
+
+async def _declare_indexes(target: Database) -> None:
+    """Have the indexes that collections declare: they are no part of what is copied, not every database has them."""
+    async for state in _states(target):
+        if state.place.resource != "collection":
+            continue
+        async for page in _pages(target, state.place):
+            for each in page:
+                if fields := declared_indexes(each.data()):
+                    await _index(target, Place("record", f"{state.place.parent}/collections/{each.id}"), fields)
+
+
+async def _index(target: Database, records: Place, fields: Sequence[str]) -> None:
+    for attempt in attempts():
+        async with attempt, target.begin([records]) as unit:
+            await unit.storage.index(records, fields)
 
 
 # Comparing.

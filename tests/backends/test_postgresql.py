@@ -378,6 +378,38 @@ class TestPlans:
         assert "Sort" not in plan
         assert "Seq Scan" not in plan
 
+    @pytest.mark.parametrize(
+        ("selection", "condition"),
+        [
+            pytest.param(Selection(filters=(Filter("g", Operator.EQ, 7),), limit=10001), "key2 = ", id="equal"),
+            pytest.param(Selection(filters=(Filter("g", Operator.IN, (7, 8)),)), "key2 = ANY", id="one of some"),
+            pytest.param(Selection(filters=(Filter("g", Operator.LT, 1),)), "key2 <= ", id="less"),
+            pytest.param(
+                Selection(sort=(Sort("g"), *NEWEST_FIRST), limit=5), "parent = ", id="in the order of a field"
+            ),
+        ],
+    )
+    async def test_a_declared_index_leads_to_the_objects(
+        self, filled: PostgreSQLDatabase, selection: Selection, condition: str
+    ) -> None:
+        async with filled.begin([RECORDS]) as unit:
+            await unit.storage.open(RECORDS)
+            await unit.session.run(
+                "UPDATE objects SET data = t.text, fields = t.text::jsonb FROM"
+                " (SELECT id, '{\"g\":' || last_modified % 500 || '}' AS text FROM objects WHERE parent = $1) AS t"
+                " WHERE objects.id = t.id AND parent = $1",
+                RECORDS.parent,
+            )
+            await unit.storage.index(RECORDS, ("f", "g"))
+            await unit.session.run("ANALYZE objects")
+        statement, values = sql.page(DIALECT, RECORDS.parent, RECORDS.resource, selection, ("f", "g"))
+
+        plan = await self.plan(filled, statement, *values)
+
+        assert re.search(rf"Index Cond: .*{condition}", plan), plan
+        assert "objects_by_key2" in plan
+        assert "Seq Scan" not in plan
+
     async def test_an_index_leads_to_one_object(self, filled: PostgreSQLDatabase) -> None:
         by_id, values = sql.page(DIALECT, *("/buckets/b/collections/c", "record"), Selection(ids=frozenset(["r7"])))
 

@@ -21,13 +21,13 @@ THIS = "bucket = $1 AND parent = $2 AND resource = $3"
 # What is under a URI is between it with '/' and it with '0', the next character.
 UNDER = "bucket = $1 AND (parent = $2 OR (parent > $2 || '/' AND parent < $2 || '0'))"
 
-STATE = f"SELECT last_modified, open FROM lists WHERE {THIS}"
+STATE = f"SELECT last_modified, open, indexes FROM lists WHERE {THIS}"
 LOCK = f"{STATE} FOR UPDATE"
 
 MAKE = """
     INSERT INTO lists (bucket, parent, resource, last_modified, open)
     VALUES ($1, $2, $3, (SELECT value FROM metadata WHERE key = 'epoch'), false)
-    ON CONFLICT (bucket, parent, resource) DO NOTHING RETURNING last_modified, open"""
+    ON CONFLICT (bucket, parent, resource) DO NOTHING RETURNING last_modified, open, indexes"""
 
 # The arithmetic of `versions.following`.
 OPEN = """
@@ -35,7 +35,7 @@ OPEN = """
     SELECT $1, $2, $3, greatest(value + 1, $4::bigint), true FROM metadata WHERE key = 'epoch'
     ON CONFLICT (bucket, parent, resource) DO UPDATE SET open = true, last_modified =
         CASE WHEN lists.open THEN lists.last_modified ELSE greatest(lists.last_modified + 1, $4::bigint) END
-    RETURNING last_modified, open"""
+    RETURNING last_modified, open, indexes"""
 
 NAMES_UNDER = f"SELECT parent, resource FROM lists WHERE {UNDER}"
 
@@ -47,6 +47,7 @@ class State(msgspec.Struct, frozen=True):
 
     last_modified: int
     is_open: bool
+    indexes: Sequence[str] = ()
 
 
 Known = tuple[dict[Place, State], set[Place]]
@@ -55,10 +56,11 @@ Known = tuple[dict[Place, State], set[Place]]
 class Lists:
     """The lists of one unit of work: those it has locked, if it writes; any, if it reads."""
 
-    __slots__ = ("_made", "_session", "_states")
+    __slots__ = ("_is_snapshot", "_made", "_session", "_states")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, is_snapshot: bool) -> None:
         self._session = session
+        self._is_snapshot = is_snapshot
         self._states: dict[Place, State] = {}
         self._made: set[Place] = set()
 
@@ -67,7 +69,17 @@ class Lists:
         if known := self._states.get(place):
             return known
         rows = await self._session.run(STATE, *_key(place))
-        return State(*rows[0]) if rows else None
+        state = State(*rows[0]) if rows else None
+        if state and self._is_snapshot:
+            self._states[place] = state
+        return state
+
+    async def indexes(self, place: Place) -> Sequence[str]:
+        """Return the fields that a list declares: those that are sure to stay the same until the next statement."""
+        if not self._is_snapshot and place not in self._states:
+            return ()
+        state = await self.state(place)
+        return state.indexes if state else ()
 
     async def lock(self, place: Place) -> State:
         """Lock a list, and return its state."""

@@ -7,6 +7,7 @@ the state of, since it was cut or its task cancelled, is ended.
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from types import TracebackType
+from typing import ClassVar
 
 from kobako.databases.base import BackendUnavailable, Clock, UnfitDatabase
 from kobako.databases.postgresql_lists import Lists
@@ -22,6 +23,7 @@ class PostgreSQLUnit:
 
     __slots__ = ("_begin", "_clock", "_connection", "_pool", "lists", "permission", "session", "storage")
 
+    is_snapshot: ClassVar[bool]
     session: Session
     lists: Lists
     storage: PostgreSQLStorage
@@ -57,7 +59,7 @@ class PostgreSQLUnit:
     def _use(self, connection: Connection) -> None:
         self._connection = connection
         self.session = session = Session(connection)
-        self.lists = Lists(session)
+        self.lists = Lists(session, is_snapshot=self.is_snapshot)
         self.storage = PostgreSQLStorage(session, self.lists, self._clock)
         self.permission = PostgreSQLPermission(session)
 
@@ -92,6 +94,7 @@ class ReadingUnit(PostgreSQLUnit):
     """A unit of work that reads: all of it sees one snapshot, taken at the first statement."""
 
     __slots__ = ()
+    is_snapshot = True
 
     async def __aenter__(self) -> "ReadingUnit":
         await self._enter()
@@ -109,6 +112,7 @@ class WritingUnit(PostgreSQLUnit):
     """A unit of work that writes: its lists are its own, from its beginning to its commit."""
 
     __slots__ = ("_emptied", "_places")
+    is_snapshot = False
 
     def __init__(
         self, pool: Pool, clock: Clock, begin: str, places: Collection[Place] = (), emptied: Collection[str] = ()

@@ -137,6 +137,12 @@ async def delete(
     return tombstones
 
 
+async def declare_indexes(tx: Transaction, target: Target, fields: Sequence[str]) -> None:
+    """Have an index on these fields, and no others, for the objects in the lists of an object."""
+    for child in tx.resources.children(target.resource):
+        await tx.storage.index(Place(child.name, target.uri), fields)
+
+
 def wanted_timestamp(value: object, now: int, *, known: Stored | None = None, location: str = "body") -> int | None:
     """Return the timestamp a client asks for, None for none (section 7.3); the object's own asks for nothing.
 

@@ -22,6 +22,9 @@ from kobako.protocol.selection import EVERYTHING, Selection
 TOMBSTONE = '{"deleted":true}'
 """The text of a tombstone's own fields."""
 
+INDEXED_FIELDS = 5
+"""How many fields a list may declare indexes for."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where objects live, the name of a list: the kind of objects, and the URI of what they belong to."""
@@ -120,6 +123,13 @@ class Storage(Protocol):
         """
         ...
 
+    async def index(self, place: Place, fields: Sequence[str]) -> None:
+        """Declare which fields of an open list have an index: these, and no others; at most INDEXED_FIELDS.
+
+        What is found is the same with and without. A storage may have no use for it.
+        """
+        ...
+
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource, those behind `after`."""
         ...
@@ -139,3 +149,13 @@ class Storage(Protocol):
 def as_text(data: dict[str, Any]) -> str:
     """Return the JSON text that is stored for an object: `id` and `last_modified` are kept beside it."""
     return jsontext.encode({key: value for key, value in data.items() if key not in ("id", "last_modified")})
+
+
+def declared_indexes(data: JsonObject) -> Sequence[str]:
+    """Return the fields that the data of a collection declares; what is no list of strings declares none.
+
+    >>> declared_indexes({"indexes": ["size"]}), declared_indexes({"indexes": {"of": "another client"}})
+    (('size',), ())
+    """
+    found = data.get("indexes")
+    return tuple(found) if isinstance(found, list) and all(isinstance(each, str) for each in found) else ()

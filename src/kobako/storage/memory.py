@@ -87,6 +87,10 @@ class MemoryStorage:
                 purged = versions.following(self._states[place].timestamp, self._clock())
                 self._set(ListState(place, purged, False, purged))
 
+    async def index(self, place: Place, fields: Sequence[str]) -> None:
+        # There is no use for them here.
+        pass
+
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         behind = [each for each in self._states if after is None or _by_parent(each) > _by_parent(after)]
         return [self._states[each] for each in sorted(behind, key=_by_parent)[:limit]]

@@ -3,7 +3,7 @@
 Source: storage contract, objects 21; reliability 4.4.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -15,7 +15,7 @@ from kobako.databases.shards import shard
 from kobako.protocol import filters, ordering, versions
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import EVERYTHING, Selection
-from kobako.storage import sql
+from kobako.storage import keys, sql
 from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 from kobako.storage.postgresql_columns import DIALECT, comparable, is_exact, is_ordered
 
@@ -25,6 +25,8 @@ GET = f"SELECT id, last_modified, data FROM objects WHERE {THIS} AND id = $4 AND
 
 KNOWN = f"SELECT 1 FROM objects WHERE {THIS} AND id = $4"
 
+_KEYS = ", ".join(keys.COLUMNS)
+
 PUT = f"""
     WITH list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS})
     INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
@@ -32,9 +34,16 @@ PUT = f"""
     ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
         last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields"""
 
+# Where no index is declared these columns stay as they are: nobody pays for them.
+PUT_WITH_KEYS = PUT.replace("fields)\n", f"fields, {_KEYS})\n").replace(
+    "::jsonb)", "::jsonb, $9, $10, $11, $12, $13)"
+) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
+
 LIVE = f"SELECT id FROM objects WHERE {THIS} AND id = ANY($4::text[]) AND NOT deleted"
 
-BURIED = f"deleted = true, data = '{TOMBSTONE}', fields = '{TOMBSTONE}'"
+UNKEYED = ", ".join(f"{each} = NULL" for each in keys.COLUMNS)
+
+BURIED = f"deleted = true, data = '{TOMBSTONE}', fields = '{TOMBSTONE}', {UNKEYED}"
 
 BURY = f"""
     WITH list AS (UPDATE lists SET last_modified = $4 WHERE {THIS})
@@ -51,7 +60,7 @@ BURY_UNDER = f"""
     WHERE (o.bucket, o.parent, o.resource, o.id) = (gone.bucket, gone.parent, gone.resource, gone.id)"""
 
 CLOSE_UNDER = f"""
-    UPDATE lists AS l SET open = false, last_modified = greatest(l.last_modified, (
+    UPDATE lists AS l SET open = false, indexes = '{{}}', last_modified = greatest(l.last_modified, (
         SELECT max(o.last_modified) FROM objects AS o
         WHERE (o.bucket, o.parent, o.resource) = (l.bucket, l.parent, l.resource)))
     WHERE {UNDER} RETURNING resource, parent, last_modified"""
@@ -60,7 +69,7 @@ REMOVE_UNDER = f"DELETE FROM objects WHERE {UNDER}"
 
 # Whoever polls from a timestamp given out so far has missed deletions, and can be told.
 PURGE_UNDER = f"""
-    UPDATE lists SET open = false, last_modified = greatest(last_modified + 1, $3::bigint),
+    UPDATE lists SET open = false, indexes = '{{}}', last_modified = greatest(last_modified + 1, $3::bigint),
         purged_before = greatest(last_modified + 1, $3::bigint)
     WHERE {UNDER} RETURNING resource, parent, last_modified"""
 
@@ -71,11 +80,20 @@ STATES = """
 
 SET_STATE = f"UPDATE lists SET last_modified = $4, open = $5, purged_before = $6 WHERE {THIS}"
 
-RESTORE = """
-    INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
-    SELECT $1, $2, $3, id, version, deleted, data, fields::jsonb
-    FROM unnest($4::text[], $5::bigint[], $6::boolean[], $7::text[], $8::text[])
-        AS o (id, version, deleted, data, fields)"""
+RESTORE = f"""
+    INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields, {_KEYS})
+    SELECT $1, $2, $3, id, version, deleted, data, fields::jsonb, {_KEYS}
+    FROM unnest($4::text[], $5::bigint[], $6::boolean[], $7::text[], $8::text[],
+        $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])
+        AS o (id, version, deleted, data, fields, {_KEYS})"""
+
+INDEX = f"UPDATE lists SET indexes = $4 WHERE {THIS}"
+
+_RECOMPUTED = ", ".join(f"{each} = found.{each}" for each in keys.COLUMNS)
+RECOMPUTE = f"""
+    UPDATE objects AS o SET {_RECOMPUTED}
+    FROM unnest($4::text[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[]) AS found (id, {_KEYS})
+    WHERE {THIS} AND o.id = found.id"""
 
 
 class PostgreSQLStorage:
@@ -111,7 +129,7 @@ class PostgreSQLStorage:
     async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
         """Return the objects selected, in their order."""
         if is_exact(selection):
-            statement, values = sql.page(DIALECT, place.parent, place.resource, selection)
+            statement, values = await self._compiled(sql.page, place, selection)
             found = _objects(await self._run(statement, *values))
             if is_ordered(selection, found):
                 return found
@@ -121,19 +139,24 @@ class PostgreSQLStorage:
         """Return how many objects pass."""
         if not is_exact(msgspec.structs.replace(selection, after=None)):
             return sum([1 async for _ in self._passing(place, selection)])
-        statement, values = sql.count(DIALECT, place.parent, place.resource, selection)
+        statement, values = await self._compiled(sql.count, place, selection)
         rows = await self._run(statement, *values)
         return int(rows[0][0])
 
     async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
         """Create an object or replace all of it. Raises DuplicateTimestamp."""
-        assigned = await self._assign(place, id, last_modified)
+        state = await self._lists.lock(place)
+        assigned = await self._assign(place, state, id, last_modified)
+        values = (*_key(place), id, *assigned, text, comparable(text))
         try:
-            await self._run(PUT, *_key(place), id, *assigned, text, comparable(text))
+            if state.indexes:
+                await self._run(PUT_WITH_KEYS, *values, *keys.of_object(text, state.indexes))
+            else:
+                await self._run(PUT, *values)
         except asyncpg.UniqueViolationError as error:
             taken = f"{assigned.of_object} is the timestamp of another object of {place.parent}"
             raise DuplicateTimestamp(taken) from error
-        self._lists.set(place, State(assigned.of_list, True))
+        self._lists.set(place, State(assigned.of_list, True, state.indexes))
         return Stored(id, assigned.of_object, text)
 
     async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
@@ -149,7 +172,7 @@ class PostgreSQLStorage:
             tombstones.append(Stored(id, version, TOMBSTONE, True))
         gone = [each.id for each in tombstones], [each.last_modified for each in tombstones]
         await self._run(BURY, *_key(place), current, *gone)
-        self._lists.set(place, State(current, state.is_open))
+        self._lists.set(place, msgspec.structs.replace(state, last_modified=current))
         return tombstones
 
     async def close_under(self, uri: str, *, tombstones: bool) -> None:
@@ -165,6 +188,19 @@ class PostgreSQLStorage:
         for resource, parent, version in closed:
             self._lists.set(Place(resource, parent), State(version, False))
 
+    async def index(self, place: Place, fields: Sequence[str]) -> None:
+        """Declare which fields have an index; the keys of what is there are computed."""
+        state = await self._lists.lock(place)
+        if not state.is_open or list(state.indexes) == list(fields):
+            return
+        await self._run(INDEX, *_key(place), fields)
+        self._lists.set(place, msgspec.structs.replace(state, indexes=fields))
+        statement, values = sql.page(DIALECT, place.parent, place.resource, Selection(sort=()))
+        async for rows in self._session.stream(statement, *values):
+            objects = _objects(rows)
+            found = _columns([keys.of_object(each.text, fields) for each in objects])
+            await self._run(RECOMPUTE, *_key(place), [each.id for each in objects], *found)
+
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource."""
         last = (after.parent, after.resource) if after else ("", "")
@@ -177,23 +213,31 @@ class PostgreSQLStorage:
         """Take a list over from another database."""
         key = _key(state.place)
         await self._lists.open(state.place, state.timestamp)
+        indexes = await self._lists.indexes(state.place)
         await self._run(SET_STATE, *key, state.timestamp, state.is_open, state.purged_before)
-        self._lists.set(state.place, State(state.timestamp, state.is_open))
+        self._lists.set(state.place, State(state.timestamp, state.is_open, indexes))
         columns = ([each.id for each in objects], [each.last_modified for each in objects])
         texts = ([each.text for each in objects], [comparable(each.text) or each.text for each in objects])
-        await self._run(RESTORE, *key, *columns, [each.deleted for each in objects], *texts)
+        found = [keys.NONE if each.deleted else keys.of_object(each.text, indexes) for each in objects]
+        await self._run(RESTORE, *key, *columns, [each.deleted for each in objects], *texts, *_columns(found))
 
     async def set_epoch(self, epoch: int) -> None:
         """Take over the epoch of another database."""
         await self._run("UPDATE metadata SET value = $1 WHERE key = 'epoch'", epoch)
 
-    async def _assign(self, place: Place, id: str, wanted: int | None) -> versions.Assigned:
+    async def _assign(self, place: Place, state: State, id: str, wanted: int | None) -> versions.Assigned:
         """Return the timestamps for a write of an object, and for its list, which it opens."""
-        state, now = await self._lists.lock(place), self._clock()
+        now = self._clock()
         current = state.last_modified if state.is_open else versions.following(state.last_modified, now)
         # Whether the id was used matters to the past only.
         known = wanted is None or wanted >= current or bool(await self._run(KNOWN, *_key(place), id))
         return versions.assign(current, now, wanted, known=known)
+
+    async def _compiled(
+        self, compiled: Callable[..., sql.Statement], place: Place, selection: Selection
+    ) -> sql.Statement:
+        indexes = await self._lists.indexes(place) if sql.uses_indexes(selection) else ()
+        return compiled(DIALECT, place.parent, place.resource, selection, indexes)
 
     async def _select(self, place: Place, selection: Selection) -> Sequence[Stored]:
         """Return the objects selected, where PostgreSQL alone can not tell which, or in which order."""
@@ -212,7 +256,7 @@ class PostgreSQLStorage:
         """Yield the objects that pass the filters, in no order; of them PostgreSQL has let through some more."""
         tests = [filters.prepare(each) for each in selection.filters]
         candidates = msgspec.structs.replace(selection, sort=(), after=None, limit=None)
-        statement, values = sql.page(DIALECT, place.parent, place.resource, candidates)
+        statement, values = await self._compiled(sql.page, place, candidates)
         async for rows in self._session.stream(statement, *values):
             for stored in _objects(rows):
                 data = stored.data()
@@ -222,6 +266,11 @@ class PostgreSQLStorage:
 
 def _key(place: Place) -> tuple[str, str, str]:
     return shard(place.parent), place.parent, place.resource
+
+
+def _columns(found: Sequence[tuple[bytes | None, ...]]) -> list[list[bytes | None]]:
+    """Return the keys of objects, as a list for each column."""
+    return [[each[n] for each in found] for n in range(len(keys.COLUMNS))]
 
 
 def _objects(rows: Rows) -> list[Stored]:

@@ -89,7 +89,8 @@ class JsonColumn:
         beyond = f"{self._rank} {sign[0]} {rank}"
         if rank in (NULL, ABSENT):
             return either([beyond, *([self.has(rank)] if "=" in sign else [])])
-        return f"(({self.has(rank)} AND {self._same(rank, sign, value)}) OR {beyond})"
+        # For each OR it sees, the planner asks of each partial index whether it serves; none does.
+        return f"((({self.has(rank)} AND {self._same(rank, sign, value)}) OR {beyond}) IS TRUE)"
 
     def like(self, pattern: str) -> str:
         """Return that the field matches, if it is a string of ASCII; others that have a text may match."""

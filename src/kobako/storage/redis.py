@@ -117,6 +117,9 @@ class RedisStorage:
             else:
                 await self._empty(place)
 
+    async def index(self, place: Place, fields: Sequence[str]) -> None:
+        """Declare indexes: there is no use for them here."""
+
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource: as the database has them."""
         first = f"({list_name(after)}" if after else "-"

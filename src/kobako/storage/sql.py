@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from kobako.protocol.selection import MISSING, Filter, Operator, Selection, Sort
+from kobako.storage import keys
 
 NULL, TEXT, NUMBER, BOOLEAN, ARRAY, OBJECT, ABSENT = range(7)
 """The ranks of types, in the order of JSON values."""
@@ -77,35 +78,64 @@ class Dialect(msgspec.Struct, frozen=True):
     """The condition that an object is not a tombstone."""
     column: Callable[[Parameters, str], Column]
     """Return a field."""
+    by_index: str = ""
+    """How the table is said to be read by the index of a {key}, where the planner does not know better."""
 
 
-def page(dialect: Dialect, parent: str, resource: str, selection: Selection) -> tuple[str, list[Any]]:
-    """Return the statement for the objects selected, and its values."""
+Statement = tuple[str, list[Any]]
+"""SQL, and its values."""
+
+
+def page(dialect: Dialect, parent: str, resource: str, selection: Selection, indexes: Sequence[str] = ()) -> Statement:
+    """Return the statement for the objects selected; `indexes`: the fields that the list declares."""
     parameters = Parameters(dialect.parameter)
-    conditions = _conditions(dialect, parameters, parent, resource, selection)
+    conditions = _conditions(dialect, parameters, parent, resource, selection, indexes)
     columns = [dialect.column(parameters, each.field) for each in selection.sort]
     if selection.after is not None:
         conditions.append(_after(columns, selection.sort, selection.after))
-    keys = [key for column, each in zip(columns, selection.sort, strict=True) for key in column.order(_direction(each))]
-    sql = f"SELECT o.id, o.last_modified, o.data, o.deleted FROM objects AS o WHERE {every(conditions)}"
-    if keys:
-        sql += f" ORDER BY {', '.join(keys)}"
+    order = [
+        key for column, each in zip(columns, selection.sort, strict=True) for key in column.order(_direction(each))
+    ]
+    if leading := _leading(selection, indexes):
+        conditions.append(_from(parameters, leading, selection))
+        order.insert(0, f"{leading} {_direction(selection.sort[0])}")
+    source = _source(dialect, selection, indexes)
+    sql = f"SELECT o.id, o.last_modified, o.data, o.deleted {source} WHERE {every(conditions)}"
+    if order:
+        sql += f" ORDER BY {', '.join(order)}"
     if selection.limit is not None:
         sql += f" LIMIT {parameters.add(selection.limit)}"
     return sql, parameters.values
 
 
-def count(dialect: Dialect, parent: str, resource: str, selection: Selection) -> tuple[str, list[Any]]:
-    """Return the statement that counts what passes, and its values."""
+def count(dialect: Dialect, parent: str, resource: str, selection: Selection, indexes: Sequence[str] = ()) -> Statement:
+    """Return the statement that counts what passes."""
     parameters = Parameters(dialect.parameter)
-    conditions = _conditions(dialect, parameters, parent, resource, selection)
-    return f"SELECT count(*) FROM objects AS o WHERE {every(conditions)}", parameters.values
+    conditions = _conditions(dialect, parameters, parent, resource, selection, indexes)
+    unordered = msgspec.structs.replace(selection, sort=())
+    return f"SELECT count(*) {_source(dialect, unordered, indexes)} WHERE {every(conditions)}", parameters.values
+
+
+def effort(
+    dialect: Dialect, parent: str, resource: str, selection: Selection, indexes: Sequence[str], most: int
+) -> Statement:
+    """Return the statement that counts the objects to look at, up to `most`: all that indexes do not rule out."""
+    parameters = Parameters(dialect.parameter)
+    conditions = [dialect.within(parameters, parent, resource), *_led_by(parameters, selection, indexes)]
+    source = _source(dialect, msgspec.structs.replace(selection, sort=()), indexes)
+    looked_at = f"SELECT 1 {source} WHERE {every(conditions)} LIMIT {parameters.add(most)}"
+    return f"SELECT count(*) FROM ({looked_at}) AS looked_at", parameters.values
 
 
 def _conditions(
-    dialect: Dialect, parameters: Parameters, parent: str, resource: str, selection: Selection
+    dialect: Dialect,
+    parameters: Parameters,
+    parent: str,
+    resource: str,
+    selection: Selection,
+    indexes: Sequence[str],
 ) -> list[str]:
-    conditions = [dialect.within(parameters, parent, resource)]
+    conditions = [dialect.within(parameters, parent, resource), *_led_by(parameters, selection, indexes)]
     if not selection.tombstones:
         conditions.append(dialect.live)
     if selection.ids is not None:
@@ -164,6 +194,78 @@ OPERATORS: dict[Operator, Callable[[Column, Any], str]] = {
     Operator.CONTAINS: _contains,
     Operator.CONTAINS_ANY: _contains_any,
 }
+
+# Declared indexes: conditions on keys (`keys.py`) that hold for all that passes, so that an index leads there.
+
+SIGNS: dict[Operator, str] = {
+    Operator.EQ: "=",
+    Operator.LT: "<=",
+    Operator.MAX: "<=",
+    Operator.GT: ">=",
+    Operator.MIN: ">=",
+}
+"""How the keys compare: values that differ may have one key."""
+
+
+FEW_VALUES = 1000
+"""So many are looked up one by one."""
+
+
+def uses_indexes(selection: Selection) -> bool:
+    """Tell whether declared indexes could be of use. Tombstones are in none."""
+    fields = (*(each.field for each in selection.filters), *(each.field for each in selection.sort[:1]))
+    return not selection.tombstones and not COLUMNS.keys() >= set(fields)
+
+
+def is_ordered_by_index(selection: Selection, indexes: Sequence[str]) -> bool:
+    """Tell whether objects come out of an index in their order."""
+    return bool(_leading(selection, indexes))
+
+
+def _source(dialect: Dialect, selection: Selection, indexes: Sequence[str]) -> str:
+    if not indexes or selection.tombstones or selection.ids is not None:
+        return "FROM objects AS o"
+    found = [each.field for each in selection.filters if each.operator in (Operator.EQ, Operator.IN)]
+    led = [field for field in (*found, *(each.field for each in selection.sort[:1])) if field in indexes]
+    by_index = dialect.by_index.format(key=keys.COLUMNS[indexes.index(led[0])]) if led else ""
+    return f"FROM objects AS o{by_index}"
+
+
+def _led_by(parameters: Parameters, selection: Selection, indexes: Sequence[str]) -> list[str]:
+    if not indexes or selection.tombstones:
+        return []
+    found = [_key_condition(parameters, each, indexes) for each in selection.filters if each.field in indexes]
+    return [each for each in found if each]
+
+
+def _key_condition(parameters: Parameters, filter: Filter, indexes: Sequence[str]) -> str:
+    column = _key_column(filter.field, indexes)
+    if filter.operator in SIGNS:
+        return f"{column} {SIGNS[filter.operator]} {parameters.add(keys.key(filter.value))}"
+    if filter.operator is not Operator.IN:
+        return ""
+    if not 0 < len(filter.value) <= FEW_VALUES:
+        return f"{column} IS NOT NULL"
+    return f"{column} IN ({', '.join(parameters.add(keys.key(each)) for each in filter.value)})"
+
+
+def _leading(selection: Selection, indexes: Sequence[str]) -> str:
+    """Return the column of keys that an order begins with, if there is one."""
+    is_led = selection.sort and not selection.tombstones and selection.sort[0].field in indexes
+    return _key_column(selection.sort[0].field, indexes) if is_led else ""
+
+
+def _from(parameters: Parameters, column: str, selection: Selection) -> str:
+    """Return the condition that a key is not before the place where a page begins."""
+    if selection.after is None:
+        return f"{column} IS NOT NULL"
+    sign = "<=" if selection.sort[0].descending else ">="
+    return f"{column} {sign} {parameters.add(keys.key(selection.after[0]))}"
+
+
+def _key_column(field: str, indexes: Sequence[str]) -> str:
+    return f"o.{keys.COLUMNS[indexes.index(field)]}"
+
 
 # Order and pages.
 

@@ -3,7 +3,7 @@
 Source: storage contract, objects 21; reliability 4.5.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
@@ -12,7 +12,7 @@ from kobako.databases.base import Clock
 from kobako.databases.sqlite_session import Rows, Session
 from kobako.protocol import jsontext, versions
 from kobako.protocol.selection import EVERYTHING, Operator, Selection
-from kobako.storage import sql
+from kobako.storage import keys, sql
 from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 from kobako.storage.sqlite_columns import DIALECT
 
@@ -28,14 +28,12 @@ LIST = "SELECT id FROM lists WHERE parent = ?1 AND resource = ?2"
 
 GET = f"SELECT id, last_modified, data FROM objects WHERE list = ({LIST}) AND id = ?3 AND deleted = 0"
 
-SIZE = f"SELECT count(*) FROM (SELECT 1 FROM objects WHERE list = ({LIST}) LIMIT {MANY})"
-
 KNOWN = f"SELECT 1 FROM objects WHERE list = ({LIST}) AND id = ?3"
 
 # The arithmetic of `versions.following`, here for the most frequent write: one statement less.
 NEXT_VERSION = """
     UPDATE lists SET last_modified = max(last_modified + 1, ?3), open = 1 WHERE parent = ?1 AND resource = ?2
-    RETURNING id, last_modified"""
+    RETURNING id, last_modified, indexes"""
 
 OPEN = """
     INSERT INTO lists (parent, resource, last_modified, open) VALUES (?1, ?2, ?3, 1)
@@ -45,24 +43,49 @@ PUT = """
     INSERT INTO objects (list, id, last_modified, deleted, data) VALUES (?, ?, ?, 0, ?)
     ON CONFLICT (list, id) DO UPDATE SET last_modified = excluded.last_modified, deleted = 0, data = excluded.data"""
 
+_KEYS = ", ".join(keys.COLUMNS)
+
+# Where no index is declared these columns stay as they are: nobody pays for them.
+PUT_WITH_KEYS = PUT.replace(
+    "data) VALUES (?, ?, ?, 0, ?)", f"data, {_KEYS}) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)"
+) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
+
+# As it is moved: tombstones, too.
+INSERT = f"""
+    INSERT INTO objects (list, id, last_modified, deleted, data, {_KEYS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+NO_INDEXES = "[]"
+
+UNKEYED = ", ".join(f"{each} = NULL" for each in keys.COLUMNS)
+
+INDEXES = "SELECT indexes FROM lists WHERE parent = ?1 AND resource = ?2"
+
+INDEX = """
+    UPDATE lists SET indexes = ?3 WHERE parent = ?1 AND resource = ?2 AND open = 1 AND indexes != ?3 RETURNING id"""
+
+_RECOMPUTED = ", ".join(f"{each} = kobako_key(data, ?{n})" for n, each in enumerate(keys.COLUMNS, 2))
+RECOMPUTE = f"UPDATE objects SET {_RECOMPUTED} WHERE list = ?1 AND deleted = 0"
+
 LIVE = """
     SELECT o.id, o.list, l.last_modified FROM lists AS l JOIN objects AS o ON o.list = l.id
     WHERE l.parent = ?1 AND l.resource = ?2 AND o.deleted = 0 AND o.id IN (SELECT value FROM json_each(?3))"""
 
-BURY = f"UPDATE objects SET last_modified = ?, deleted = 1, data = '{TOMBSTONE}' WHERE list = ? AND id = ?"
+BURIED = f"deleted = 1, data = '{TOMBSTONE}', {UNKEYED}"
+
+BURY = f"UPDATE objects SET last_modified = ?, {BURIED} WHERE list = ? AND id = ?"
 
 # `uri` itself and all under it: '0' is what comes after '/'.
 UNDER = "(parent = ?1 OR (parent > ?1 || '/' AND parent < ?1 || '0'))"
 
 BURY_UNDER = f"""
-    UPDATE objects SET last_modified = gone.version, deleted = 1, data = '{TOMBSTONE}' FROM (
+    UPDATE objects SET last_modified = gone.version, {BURIED} FROM (
         SELECT o.rowid AS row, max(l.last_modified, ?2 - 1) + row_number() OVER (
             PARTITION BY o.list ORDER BY o.last_modified) AS version
         FROM lists AS l JOIN objects AS o ON o.list = l.id WHERE {UNDER} AND o.deleted = 0
     ) AS gone WHERE objects.rowid = gone.row"""
 
 CLOSE_UNDER = f"""
-    UPDATE lists SET open = 0, last_modified = max(
+    UPDATE lists SET open = 0, indexes = '[]', last_modified = max(
         last_modified, ifnull((SELECT max(o.last_modified) FROM objects AS o WHERE o.list = lists.id), 0))
     WHERE {UNDER}"""
 
@@ -74,7 +97,7 @@ REMOVE_UNDER = f"DELETE FROM objects WHERE list IN (SELECT id FROM lists WHERE {
 
 # Whoever polls from a timestamp given out so far has missed deletions, and can be told.
 PURGE_UNDER = f"""
-    UPDATE lists SET open = 0, last_modified = max(last_modified + 1, ?2),
+    UPDATE lists SET open = 0, indexes = '[]', last_modified = max(last_modified + 1, ?2),
         purged_before = max(last_modified + 1, ?2) WHERE {UNDER}"""
 
 
@@ -84,7 +107,8 @@ STATES = """
 
 RESTORE = """
     INSERT INTO lists (parent, resource, last_modified, open, purged_before) VALUES (?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT (parent, resource) DO UPDATE SET last_modified = ?3, open = ?4, purged_before = ?5 RETURNING id"""
+    ON CONFLICT (parent, resource) DO UPDATE SET last_modified = ?3, open = ?4, purged_before = ?5
+    RETURNING id, indexes"""
 
 
 class SQLiteStorage:
@@ -125,19 +149,23 @@ class SQLiteStorage:
 
     async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
         """Return the objects selected, in their order."""
-        rows = await self._read(place, selection, *sql.page(DIALECT, place.parent, place.resource, selection))
+        rows = await self._read(place, selection, sql.page)
         return [Stored(id, version, text, deleted == 1) for id, version, text, deleted in rows]
 
     async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
         """Return how many objects pass."""
-        rows = await self._read(place, selection, *sql.count(DIALECT, place.parent, place.resource, selection))
+        rows = await self._read(place, selection, sql.count)
         return int(rows[0][0])
 
     async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
         """Create an object or replace all of it. Raises DuplicateTimestamp."""
-        list_id, version = await self._next_version(place, id, last_modified)
+        list_id, version, indexes = await self._next_version(place, id, last_modified)
         try:
-            self._run(PUT, (list_id, id, version, text))
+            if indexes == NO_INDEXES:
+                self._run(PUT, (list_id, id, version, text))
+            else:
+                found = keys.of_object(text, jsontext.decode(indexes))
+                self._run(PUT_WITH_KEYS, (list_id, id, version, text, *found))
         except apsw.ConstraintError as error:
             raise DuplicateTimestamp(f"{version} is the timestamp of another object of {place.parent}") from error
         return Stored(id, version, text)
@@ -154,6 +182,13 @@ class SQLiteStorage:
             self._close_under(uri, tombstones)
         else:
             await self._session.aside(self._close_under, uri, tombstones)
+
+    async def index(self, place: Place, fields: Sequence[str]) -> None:
+        """Declare which fields have an index; the keys of what is there are computed."""
+        declared = (place.parent, place.resource, jsontext.encode(list(fields)))
+        if rows := self._run(INDEX, declared):
+            columns = [*fields, *keys.NONE[len(fields) :]]
+            await self._session.aside(self._run, RECOMPUTE, (rows[0][0], *columns))
 
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource."""
@@ -174,10 +209,8 @@ class SQLiteStorage:
     def _restore(self, state: ListState, objects: Sequence[Stored]) -> None:
         name = (state.place.parent, state.place.resource)
         rows = self._run(RESTORE, (*name, state.timestamp, state.is_open, state.purged_before))
-        insert = "INSERT INTO objects (list, id, last_modified, deleted, data) VALUES (?, ?, ?, ?, ?)"
-        self._session.run_many(
-            insert, ((rows[0][0], each.id, each.last_modified, each.deleted, each.text) for each in objects)
-        )
+        list_id, indexes = rows[0][0], jsontext.decode(rows[0][1])
+        self._session.run_many(INSERT, (_row(list_id, each, indexes) for each in objects))
 
     def _state(self, place: Place) -> tuple[int, int] | None:
         """Return the timestamp of a list that was ever opened, and whether it is open."""
@@ -187,15 +220,28 @@ class SQLiteStorage:
         )
         return rows[0] if rows else None
 
-    async def _read(self, place: Place, selection: Selection, statement: str, values: Sequence[Any]) -> Rows:
+    async def _read(self, place: Place, selection: Selection, compiled: Callable[..., sql.Statement]) -> Rows:
         """Run a statement, in a thread if it goes through many objects, or looks at each many times."""
-        few = len(selection.filters) <= FEW_FILTERS
-        if few and (_is_short(selection) or self._run(SIZE, (place.parent, place.resource))[0][0] < MANY):
-            return self._run(statement, values)
-        return await self._session.read_aside(statement, values)
+        name = (place.parent, place.resource)
+        rows = self._run(INDEXES, name) if sql.uses_indexes(selection) else []
+        indexes = jsontext.decode(rows[0][0]) if rows else ()
+        is_light = _is_short(selection) or self._effort(name, selection, indexes) < MANY
+        if not is_light and _is_page(selection) and not sql.is_ordered_by_index(selection, indexes):
+            # Where many have a value, a page of them is found sooner in the order of the list.
+            indexes = ()
+        statement = compiled(DIALECT, *name, selection, indexes)
+        if is_light and len(selection.filters) <= FEW_FILTERS:
+            return self._run(*statement)
+        return await self._session.read_aside(*statement)
 
-    async def _next_version(self, place: Place, id: str, wanted: int | None) -> tuple[int, int]:
-        """Set the timestamp of a list, opened if need be, for a write; return the list and the object's timestamp."""
+    def _effort(self, name: tuple[str, str], selection: Selection, indexes: Sequence[str]) -> int:
+        return int(self._run(*sql.effort(DIALECT, *name, selection, indexes, MANY))[0][0])
+
+    async def _next_version(self, place: Place, id: str, wanted: int | None) -> tuple[int, int, str]:
+        """Set the timestamp of a list, opened if need be, for a write.
+
+        Return the list, the object's timestamp, and the indexes of the list as JSON text.
+        """
         name = (place.parent, place.resource)
         if wanted is None:
             rows = self._run(NEXT_VERSION, (*name, self._clock()))
@@ -204,7 +250,7 @@ class SQLiteStorage:
         current = await self.open(place)
         assigned = versions.assign(current, self._clock(), wanted, known=bool(self._run(KNOWN, (*name, id))))
         rows = self._run(f"{NEXT_VERSION}".replace("max(last_modified + 1, ?3)", "?3"), (*name, assigned.of_list))
-        return rows[0][0], assigned.of_object
+        return rows[0][0], assigned.of_object, rows[0][2]
 
     def _delete(self, place: Place, ids: Sequence[str], wanted: int | None) -> Sequence[Stored]:
         rows = self._run(LIVE, (place.parent, place.resource, jsontext.encode(list(ids))))
@@ -230,11 +276,20 @@ class SQLiteStorage:
             self._run(PURGE_UNDER, (uri, self._clock()))
 
 
+def _row(list_id: int, stored: Stored, indexes: Sequence[str]) -> tuple[Any, ...]:
+    found = keys.NONE if stored.deleted else keys.of_object(stored.text, indexes)
+    return (list_id, stored.id, stored.last_modified, stored.deleted, stored.text, *found)
+
+
+def _is_page(selection: Selection) -> bool:
+    return selection.limit is not None and selection.limit <= LONGEST_PAGE
+
+
 def _is_short(selection: Selection) -> bool:
     """Tell whether an index leads to the objects selected, and only few come."""
     if selection.ids is not None and len(selection.ids) < MANY:
         return True
-    if selection.limit is None or selection.limit > LONGEST_PAGE:
+    if not _is_page(selection):
         return False
     fields = {each.field for each in selection.sort} | {each.field for each in selection.filters}
     return fields <= {"last_modified"} and not any(each.operator is Operator.LIKE for each in selection.filters)

@@ -7,14 +7,15 @@ A list is filled with values of every kind; each selection is asked of the backe
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from kobako.databases.base import Database
 from kobako.protocol import filters, jsontext, ordering
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
-from kobako.storage.base import Stored
-from kobako.testing.fixtures import RECORDS, WithClock, delete, put, read
+from kobako.storage.base import TOMBSTONE, ListState, Stored
+from kobako.testing.fixtures import RECORDS, Refused, WithClock, delete, ids, put, read, refused
 
 VALUES: list[Any] = [
     *(None, True, False),
@@ -296,5 +297,123 @@ async def _pages(database: Database, page: Selection) -> list[Stored]:
             after = tuple(ordering.value_at(last, each.field) for each in page.sort)
 
 
-class SelectionContract(FilterContract, OrderContract):
+class IndexContract(WithClock):
+    """Declared indexes: what is found is the same with and without."""
+
+    FIELDS = ("f", "f.a", "g", "a)--", "f.a.b")
+
+    async def test_every_operator_finds_the_same_with_indexes(self, database: Database) -> None:
+        await declare(database, *self.FIELDS)
+        objects = await fill(database, [*ROWS, *LONG])
+        fields = ("f", "f.a", "g")
+        asked = [
+            each for field in fields for operator, some in OPERANDS.items() for each in live(field, operator, some)
+        ]
+        asked += live("f", Operator.IN, [tuple(VALUES), tuple(range(300))])
+        asked += [each for operator in Operator if operator in COMPARED for each in live("f", operator, TEXTS)]
+        asked += selections("f", Operator.EQ, VALUES[::5])
+
+        assert await differences(database, objects, asked) == []
+
+    @pytest.mark.parametrize("sort", ORDERS, ids=str)
+    async def test_orders_and_pages_are_the_same_with_indexes(self, database: Database, sort: tuple[Sort, ...]) -> None:
+        await declare(database, *self.FIELDS)
+        objects = await fill(database, [*ROWS, *LONG])
+        page = Selection(sort=(*sort, *NEWEST_FIRST), limit=7)
+        above = msgspec.structs.replace(page, filters=(Filter("f", Operator.GT, "abc"),))
+
+        assert await differences(database, objects, [page, above]) == []
+        for each in (page, above):
+            assert await _pages(database, each) == selected(objects, msgspec.structs.replace(each, limit=None))
+
+    async def test_indexes_may_be_declared_changed_and_withdrawn_on_a_full_list(self, database: Database) -> None:
+        objects = await fill(database, ROWS)
+        asked = [*live("f", Operator.EQ, VALUES), *live("g", Operator.EQ, [1, None])]
+        asked += [Selection(sort=(Sort("f"), *NEWEST_FIRST), limit=9)]
+
+        for fields in (("f",), ("g", "f"), ("f.a", "f", "g"), ()):
+            await declare(database, *fields)
+            assert await differences(database, objects, asked) == [], fields
+
+    async def test_indexes_follow_what_is_written(self, database: Database) -> None:
+        await declare(database, "f")
+        for n in range(6):
+            await put(database, f"r{n}", {"f": n % 2})
+        await put(database, "r1", {"f": 7})
+        await put(database, "r3", {"g": 1})
+        await delete(database, "r4", "r5")
+        kept = await put(database, "r4", {"f": 1})
+
+        assert ids(await read(database, filters=(Filter("f", Operator.EQ, 1),))) == [kept.id]
+        assert ids(await read(database, filters=(Filter("f", Operator.MAX, 1),))) == ["r4", "r2", "r0"]
+        assert ids(await read(database, filters=(Filter("f", Operator.GT, 6),))) == ["r3", "r1"]
+
+    @pytest.mark.parametrize("tombstones", [True, False])
+    async def test_a_list_made_anew_has_no_index_of_its_former_life(self, database: Database, tombstones: bool) -> None:
+        await declare(database, "f")
+        await fill(database, ROWS)
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.close_under(RECORDS.parent, tombstones=tombstones)
+        await put(database, "before", {"f": 1, "g": 2})
+        await declare(database, "g")
+        await put(database, "after", {"f": 1, "g": 2})
+
+        for field, value in (("f", 1), ("g", 2)):
+            found = await read(database, filters=(Filter(field, Operator.EQ, value),))
+            assert ids(found) == ["after", "before"]
+
+    async def test_an_undone_part_leaves_the_indexes_as_they_were(self, database: Database) -> None:
+        await declare(database, "f")
+        with refused():
+            async with database.begin([RECORDS]) as unit:
+                await unit.storage.index(RECORDS, ("g",))
+                raise Refused
+        async with database.begin([RECORDS]) as unit:
+            with refused():
+                async with unit.savepoint():
+                    await unit.storage.index(RECORDS, ("g", "f"))
+                    raise Refused
+            written = await unit.storage.put(RECORDS, "r1", '{"f":1,"g":2}')
+
+        assert await read(database, filters=(Filter("f", Operator.EQ, 1),)) == [written]
+        assert await read(database, filters=(Filter("g", Operator.EQ, 2),)) == [written]
+
+    async def test_a_list_taken_over_has_the_indexes_that_are_declared_afterwards(self, database: Database) -> None:
+        state = ListState(RECORDS, 20, True)
+        some = Stored("r1", 11, '{"f":1}'), Stored("r2", 12, TOMBSTONE, True), Stored("r3", 13, '{"f":1}')
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.restore(state, some[:2])
+        await declare(database, "f")
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.restore(state, some[2:])
+
+        assert ids(await read(database, filters=(Filter("f", Operator.EQ, 1),))) == ["r3", "r1"]
+
+
+async def declare(database: Database, *fields: str) -> None:
+    """Open the list of records and declare these indexes."""
+    async with database.begin([RECORDS]) as unit:
+        await unit.storage.open(RECORDS)
+        await unit.storage.index(RECORDS, fields)
+
+
+def live(field: str, operator: Operator, values: Iterable[Any]) -> list[Selection]:
+    """Return a selection for each value, of live objects only."""
+    return [Selection(filters=(Filter(field, operator, each),)) for each in values]
+
+
+COMPARED = {Operator.EQ, Operator.NOT, Operator.LT, Operator.MAX, Operator.GT, Operator.MIN}
+
+TEXTS: list[Any] = [
+    *("x" * n + end for n in (98, 99, 100, 101, 5000) for end in ("", "a", "b", "é")),
+    *("🍄" * n + end for n in (24, 25, 26) for end in ("", "a")),
+    *([letter * 200] for letter in "ab"),
+    *({"a": "x" * n} for n in (99, 3000)),
+]
+"""Values that begin alike for longer than an index remembers."""
+
+LONG: list[JsonObject] = [{"f": each} for each in TEXTS]
+
+
+class SelectionContract(FilterContract, OrderContract, IndexContract):
     """What every storage selects."""
