@@ -13,8 +13,9 @@ WORKERS = ("--workers", "4")
 
 def environ(url: str, **more: str) -> dict[str, str]:
     """Return the environment of a server on a database; the cache, shared by the workers, is in a file."""
+    backend = url.partition("://")[0]
     both = {f"KOBAKO_{part}_{name}": value for part in ("STORAGE", "PERMISSION")
-            for name, value in (("BACKEND", "postgresql"), ("URL", url))}  # fmt: skip
+            for name, value in (("BACKEND", backend), ("URL", url))}  # fmt: skip
     cache = {"KOBAKO_CACHE_BACKEND": "sqlite", "KOBAKO_CACHE_URL": "sqlite:///cache.db"}
     secret = {"KOBAKO_USERID_HMAC_SECRET": "only for tests, and long enough"}
     return {**both, **cache, **secret, **more}
