@@ -25,7 +25,7 @@ ifeq ($(wildcard $(HOME)/.rustup),)
 export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
 endif
 
-.PHONY: help serve check test fuzz oracle bench profile lint fmt
+.PHONY: help serve check test test-postgresql fuzz oracle bench profile lint fmt
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -33,6 +33,7 @@ help:
 	@echo "make serve   start the server on http://127.0.0.1:8888/v1/, with its data in this folder"
 	@echo "make check   format, lint, types and the quick tests: before each commit, about a minute"
 	@echo "make test    all of that, and the tests with real servers and clients"
+	@echo "make test-postgresql  the API on PostgreSQL behind PgBouncer, in partitions, and serializable"
 	@echo "make fuzz    10,000 odd requests to a real server: before each release; REQUESTS=, SEED= choose others"
 	@echo "make oracle  writers, pollers and faults on a real server, for long; BACKEND=, OPERATIONS=, KILLS=, SEED= choose"
 	@echo "make bench   Kobako beside Kinto, PocketBase and the limit: docs/benchmarks.md; ROUNDS=, ONLY=, QUICK=1 choose"
@@ -47,6 +48,13 @@ check: lint
 
 test: lint
 	$(PYTEST)
+
+# A few minutes each; `make test` has a part of it.
+test-postgresql: $(VENV)/.development
+	for mode in pooler partitioned serializable; do \
+		echo "PostgreSQL, $$mode"; \
+		KOBAKO_TEST_POSTGRESQL_MODE=$$mode $(PYTEST) -k postgresql tests/api tests/backends/test_postgresql.py || exit 1; \
+	done
 
 # The history of each run, and the seed that repeats it, stay in .cache/fuzz.
 fuzz: $(VENV)/.development

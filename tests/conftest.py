@@ -1,14 +1,14 @@
 """What all tests share: clients of an app on the memory backend, or on any other that a test names."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.servers.postgresql import QUICK, PostgreSQL
+from tests.servers import modes
+from tests.servers.modes import Served
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.valkey import Valkey
 
 from kobako.app import App
-from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
 from kobako.testing.client import Client
@@ -38,16 +38,16 @@ async def client(settings: Settings) -> AsyncIterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    """A server for each process of pytest, with a migrated database, `kobako`."""
-    server = PostgreSQL(*QUICK)
-    try:
-        server.start()
-        server.sql("CREATE DATABASE kobako")
-        asyncio.run(PostgreSQLDatabase(server.url("kobako"), lambda: 1).migrate())
-        yield server
-    finally:
-        server.remove()
+def served() -> Iterator[Served]:
+    """A server for each process of pytest, in the mode of this run, with a migrated database, `kobako`."""
+    with modes.served(modes.chosen()) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def postgresql(served: Served) -> PostgreSQL:
+    """The same, for tests that ask it themselves."""
+    return served.server
 
 
 @pytest.fixture(scope="session")

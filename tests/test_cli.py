@@ -282,6 +282,14 @@ def test_advice_says_what_a_server_without_storage_is() -> None:
     ]
 
 
+def test_advice_names_a_cache_that_a_standby_can_not_hold() -> None:
+    settings = Settings(userid_hmac_secret="a" * 64, readonly=True, cache_backend="postgresql")
+
+    assert stock.advice(settings) == [
+        "Setting 'cache_backend' is 'postgresql': a cache is written to, so a standby can not hold it."
+    ]
+
+
 @pytest.mark.parametrize("name", ["storage_backend", "cache_backend"])
 def test_workers_share_what_they_keep(name: str) -> None:
     """C23."""

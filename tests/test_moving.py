@@ -1,6 +1,7 @@
 """Moving to another database: the copy is equal, or the reason is told. Source: design, "One file to a cluster"."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from tests.servers.modes import Served
+from tests.servers.valkey import Valkey
 
 from kobako import moving
 from kobako.cli import cli
 from kobako.databases.base import Database
 from kobako.databases.memory import MemoryDatabase
+from kobako.databases.postgresql import PostgreSQLDatabase
+from kobako.databases.redis import RedisDatabase
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.protocol.selection import Selection
 from kobako.storage.base import Place
@@ -165,6 +170,45 @@ async def test_what_changes_meanwhile_is_found(source: MemoryDatabase, target: S
         patch.setattr(moving, "_compare", compare_after_a_change)
         with pytest.raises(moving.CannotMove, match="written to meanwhile"):
             await moving.move(source, target, quietly)
+
+
+# Real servers
+
+
+@pytest.fixture(params=["postgresql", "redis"])
+def closed(request: pytest.FixtureRequest, clock: Clock) -> Database:
+    """A database on a server, as other tests left it."""
+    if request.param == "postgresql":
+        served: Served = request.getfixturevalue("served")
+        return PostgreSQLDatabase(served.url(), clock)
+    valkey: Valkey = request.getfixturevalue("valkey")
+    return RedisDatabase(valkey.url(), clock, prefix=f"{uuid.uuid4()}:")
+
+
+@pytest.fixture
+async def server(closed: Database) -> AsyncIterator[Database]:
+    await closed.open()
+    await closed.flush()
+    yield closed
+    await closed.close()
+
+
+@pytest.mark.server
+async def test_everything_is_copied_to_a_server_and_back(
+    source: MemoryDatabase, target: SQLiteDatabase, server: Database, clock: Clock, tmp_path: Path
+) -> None:
+    again = SQLiteDatabase(tmp_path / "again.db", clock)
+    await again.migrate()
+    await again.open()
+
+    await moving.move(source, target, quietly)
+    moved = await moving.move(target, server, quietly)
+    back = await moving.move(server, again, quietly)
+
+    assert (moved.objects, moved.acls, moved.groups) == (MANY + 2, MANY, MANY)
+    assert back == moved
+    assert await everything(target) == await everything(server) == await everything(again)
+    await again.close()
 
 
 # The command

@@ -143,6 +143,7 @@ def migrate(ini: Path | None, level: int | None, dry_run: bool) -> None:
     """Create the database's schema, or bring it up to date."""
     from kobako import stock
     from kobako.server import stock_app
+    from kobako.settings import shown
 
     _configure_logging(level)
     with _told():
@@ -151,7 +152,7 @@ def migrate(ini: Path | None, level: int | None, dry_run: bool) -> None:
             for part in ("storage", "permission"):
                 _log.error("Cannot migrate the %s backend while in readonly mode.", part)
         elif dry_run:
-            _log.info("Would bring the schema of %s up to date.", settings.storage_url or "memory")
+            _log.info("Would bring the schema of %s up to date.", shown(settings.storage_url) or "memory")
         else:
             done = asyncio.run(stock_app(settings).migrate())
             for step in done or ["There is nothing to do."]:
@@ -348,6 +349,7 @@ def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> N
     """Say what is served from where, and what to try first."""
     from kobako import stock
     from kobako.backends import sqlite_path
+    from kobako.settings import shown
 
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1/"
@@ -356,6 +358,9 @@ def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> N
         lines.append(f"Configuration: {ini.absolute()}")
     if settings.storage_backend == "sqlite":
         lines.append(f"Database: {sqlite_path('storage_url', settings.storage_url).absolute()}")
+    elif settings.storage_url:
+        # Options of a URL may hold a password, too.
+        lines.append(f"Database: {shown(settings.storage_url).partition('?')[0]}")
     if not ini and (secret := stock.secret_file(settings)) and secret.exists():
         lines.append(f"Secret of the user ids: {secret} (keep it with the database)")
     if any(each.kind == "basicauth" for each in settings.policies):

@@ -99,6 +99,8 @@ def advice(settings: Settings) -> list[str]:
         found.append("Setting 'storage_backend' is 'memory': all data is lost when the server stops.")
     elif settings.permission_backend == "memory":
         found.append("Setting 'permission_backend' is 'memory': who may do what is lost when the server stops.")
+    if settings.readonly and settings.cache_backend == "postgresql":
+        found.append("Setting 'cache_backend' is 'postgresql': a cache is written to, so a standby can not hold it.")
     if not settings.storage_backend:
         found.append("Setting 'storage_backend' is empty: there are no objects, nor endpoints for them.")
     return found

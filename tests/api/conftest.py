@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.servers.postgresql import PostgreSQL, empty
+from tests.servers.modes import Served
+from tests.servers.postgresql import empty
 from tests.servers.valkey import Valkey
 
 from kobako.databases.base import Clock, Database
@@ -45,26 +46,26 @@ def sqlite_databases(migrated: Path, tmp_path: Path) -> Make:
 class EmptyDatabase(PostgreSQLDatabase):
     """A database that has served other tests: it is emptied where it would be made."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        super().__init__(url, clock)
-        self.url = url
+    def __init__(self, served: Served, name: str, clock: Clock) -> None:
+        super().__init__(served.url(name), clock)
+        self._own_url = served.server.url(name)
 
     async def migrate(self) -> list[str]:
-        await empty(self.url, epoch=1)
+        await empty(self._own_url, epoch=1)
         return []
 
 
 @pytest.fixture
-def postgresql_databases(postgresql: PostgreSQL) -> Make:
+def postgresql_databases(served: Served) -> Make:
     """Each app of a test has one of its own; the next test gets the same ones."""
     numbers = itertools.count()
 
     def make(clock: Clock) -> EmptyDatabase:
         name = f"app{next(numbers)}"
-        if name not in postgresql.databases:
-            postgresql.sql(f"CREATE DATABASE {name} TEMPLATE kobako")
-            postgresql.databases.add(name)
-        return EmptyDatabase(postgresql.url(name), clock)
+        if name not in served.server.databases:
+            served.server.sql(f"CREATE DATABASE {name} TEMPLATE kobako")
+            served.server.databases.add(name)
+        return EmptyDatabase(served, name, clock)
 
     return make
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.servers.postgresql import PostgreSQL, empty
+from tests.servers.modes import Served
+from tests.servers.postgresql import PostgreSQL
 
 from kobako.databases import postgresql_migrations
 from kobako.databases.base import UnfitDatabase
@@ -21,9 +22,7 @@ from kobako.storage import sql
 from kobako.storage.base import Place
 from kobako.storage.postgresql_columns import DIALECT
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
-from kobako.testing.cascades import CascadeContract
 from kobako.testing.concurrency import give_time
-from kobako.testing.databases import UnitContract
 from kobako.testing.fixtures import OTHERS, RECORDS, Refused, get, open_list, put, read, refused
 from kobako.testing.selections import differences, fill, selections
 
@@ -36,8 +35,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def database(clock: Clock, emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
-    database = PostgreSQLDatabase(emptied, clock)
+async def database(clock: Clock, emptied: str, served: Served) -> AsyncIterator[PostgreSQLDatabase]:
+    database = PostgreSQLDatabase(served.url(), clock)
     await database.open()
     yield database
     await database.close()
@@ -45,14 +44,14 @@ async def database(clock: Clock, emptied: str) -> AsyncIterator[PostgreSQLDataba
 
 class TestPostgreSQL(DatabaseContract, StorageContract, PermissionContract):
     @pytest.fixture
-    async def database(self, clock: Clock, emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
-        database = PostgreSQLDatabase(emptied, clock)
+    async def database(self, clock: Clock, emptied: str, served: Served) -> AsyncIterator[PostgreSQLDatabase]:
+        database = PostgreSQLDatabase(served.url(), clock)
         await database.open()
         yield database
         await database.close()
 
 
-class TestThroughAPooler(DatabaseContract):
+class TestForAPooler(DatabaseContract):
     """What a pooler in between asks for: nothing is left on a connection, no statement is prepared by name."""
 
     @pytest.fixture
@@ -80,41 +79,6 @@ class TestThroughAPooler(DatabaseContract):
         assert len(changed) == len(LIMITS), "set for the transaction"
 
 
-@pytest.fixture(scope="session")
-def sharded(postgresql: PostgreSQL) -> str:
-    """The URL of a database whose tables are in parts, and where everything is serializable."""
-    postgresql.sql("CREATE DATABASE sharded TEMPLATE kobako")
-    for table in ("lists", "objects", "aces", "members"):
-        parts = [
-            f"CREATE TABLE {table}_{n} PARTITION OF {table} FOR VALUES WITH (MODULUS 4, REMAINDER {n})"
-            for n in range(4)
-        ]
-        whole = f"CREATE TABLE {table} (LIKE whole INCLUDING ALL) PARTITION BY HASH (bucket)"
-        postgresql.sql(
-            "; ".join([f"ALTER TABLE {table} RENAME TO whole", whole, *parts, "DROP TABLE whole"]), "sharded"
-        )
-    postgresql.sql("ALTER DATABASE sharded SET default_transaction_isolation = 'serializable'")
-    return postgresql.url("sharded")
-
-
-class TestSharded(UnitContract, CascadeContract, PermissionContract):
-    """What engines for clusters ask for: tables in parts, by bucket, and the strictest isolation."""
-
-    @pytest.fixture
-    async def database(self, clock: Clock, sharded: str) -> AsyncIterator[PostgreSQLDatabase]:
-        await empty(sharded)
-        database = PostgreSQLDatabase(sharded, clock)
-        await database.open()
-        yield database
-        await database.close()
-
-    async def test_every_table_is_in_parts(self, database: PostgreSQLDatabase) -> None:
-        async with database.begin() as unit:
-            rows = await unit.session.run("SELECT partrelid::regclass::text FROM pg_partitioned_table")
-
-        assert {name for (name,) in rows} == {"lists", "objects", "aces", "members"}
-
-
 class TestAddress:
     @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
     def test_a_password_is_in_no_name(self, scheme: str) -> None:
@@ -128,6 +92,8 @@ class TestAddress:
         [
             pytest.param("mysql://kobako:secret@localhost/box", "not mysql:", id="another database"),
             pytest.param("postgresql://kobako@localhost/box?pooler=often", "pooler=often", id="an unknown pooler"),
+            pytest.param("postgresql://kobako@localhost/box?partitions=1", "partitions=1", id="one partition"),
+            pytest.param("postgresql://kobako@localhost/box?partitions=many", "partitions=many", id="no number"),
             pytest.param("postgresql://kobako:secret", "its URL has no form", id="no host"),
             pytest.param("postgresql://kobako:secret@localhost/box?sslmode=often", "sslmode", id="a TLS option"),
         ],
@@ -170,6 +136,11 @@ class TestFitness:
         await PostgreSQLDatabase(postgresql.url("strict"), clock).migrate()
         with pytest.raises(UnfitDatabase, match="permission denied for table metadata"):
             await poor.open()
+
+
+PARTITIONS = """
+    SELECT inhparent::regclass::text, count(*) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
+    WHERE relkind = 'r' GROUP BY 1"""
 
 
 class Mortal(asyncpg.Connection):  # type: ignore[type-arg, unused-ignore]
@@ -223,6 +194,49 @@ class TestMigrations:
 
         assert (await database.migrate())[0] == "PostgreSQL at 127.0.0.1/blank: 0001_lists"
         assert await database.migrate() == []
+
+    async def test_tables_are_divided_by_bucket_at_the_first_migration(self, blank: str, clock: Clock) -> None:
+        await PostgreSQLDatabase(f"{blank}?partitions=3", clock).migrate()
+
+        assert await self.partitions(blank) == dict.fromkeys(("lists", "objects", "aces", "members"), 3)
+        # Whoever does not say a number takes them as they are.
+        await self.complete(blank)
+        assert await PostgreSQLDatabase(f"{blank}?partitions=3", clock).migrate() == []
+
+    @pytest.mark.parametrize(
+        ("first", "later", "reason"),
+        [
+            pytest.param("", "?partitions=8", "tables in no partitions, not in 8", id="undivided"),
+            pytest.param("?partitions=4", "?partitions=8", "tables in 4 partitions, not in 8", id="another number"),
+        ],
+    )
+    async def test_tables_are_not_divided_later(
+        self, blank: str, clock: Clock, first: str, later: str, reason: str
+    ) -> None:
+        await PostgreSQLDatabase(blank + first, clock).migrate()
+        before = await self.partitions(blank)
+
+        with pytest.raises(UnfitDatabase, match=f"{reason}.*kobako move"):
+            await PostgreSQLDatabase(blank + later, clock).migrate()
+
+        assert await self.partitions(blank) == before
+
+    async def test_a_database_older_than_the_choice_is_undivided(self, blank: str, clock: Clock) -> None:
+        await PostgreSQLDatabase(blank, clock).migrate()
+        connection = await asyncpg.connect(blank)
+        await connection.execute("DELETE FROM metadata WHERE key = 'partitions'")
+        await connection.close()
+
+        with pytest.raises(UnfitDatabase, match="tables in no partitions, not in 8"):
+            await PostgreSQLDatabase(f"{blank}?partitions=8", clock).migrate()
+        assert await PostgreSQLDatabase(blank, clock).migrate() == []
+
+    async def partitions(self, url: str) -> dict[str, int]:
+        connection = await asyncpg.connect(url)
+        try:
+            return dict(await connection.fetch(PARTITIONS))
+        finally:
+            await connection.close()
 
     async def test_o9_of_migrations_at_once_each_step_is_done_by_one(self, blank: str, clock: Clock) -> None:
         """O9."""

@@ -13,8 +13,8 @@ RECORDS = "/v1/buckets/load/collections/things/records"
 class Api:
     """One connection. `call` returns the status, the headers and the decoded body."""
 
-    def __init__(self, port: int):
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    def __init__(self, port: int, timeout_s: float = 30):
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
 
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
         text = None if body is None else json.dumps(body)

@@ -94,10 +94,11 @@ class Daemon:
         process.wait(PATIENCE_S)
 
 
-def run(command: Sequence[str | Path], user: int | None = None) -> None:
-    """Run a program to its end. Raises AssertionError with what it printed if it fails."""
+def run(command: Sequence[str | Path], user: int | None = None) -> str:
+    """Run a program to its end, and return what it printed. Raises AssertionError with that if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, user=user, group=user, cwd="/", timeout=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def inside(package: str, user: int | None = None) -> Path:

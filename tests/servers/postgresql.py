@@ -5,11 +5,12 @@ The folder is the one with `postgres` and `initdb` in it, as /usr/lib/postgresql
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
-from tests.servers.daemon import NOBODY, Daemon, inside, run
+from tests.servers.daemon import NOBODY, PATIENCE_S, Daemon, inside, run
 
 from kobako.testing.fixtures import START
 
@@ -32,12 +33,17 @@ class PostgreSQL(Daemon):
 
     # It waits for nobody's session: connections that are open are cut.
     stop_signal = signal.SIGINT
+    ready = "ready to accept connections"
 
     def __init__(self, *options: str) -> None:
         super().__init__("postgresql", NOBODY if os.geteuid() == 0 else None)
         self.data = self.folder / "data"
         self.options = options
         self.databases: set[str] = set()
+        self.make()
+
+    def make(self) -> None:
+        """Make the folder of the data."""
         run([self.program("initdb"), "-D", self.data, "-U", "kobako", "-A", "trust", "-E", "UTF8", "--locale=C",
              "--no-sync", "--no-instructions"], self.user)  # fmt: skip
 
@@ -56,8 +62,41 @@ class PostgreSQL(Daemon):
         return [self.program("postgres"), "-D", self.data, *(f"--{each}" for each in options)]
 
     def answers(self) -> bool:
-        return super().answers() and "ready to accept connections" in self.output.rpartition("starting PostgreSQL")[2]
+        return super().answers() and self.ready in self.output.rpartition("starting PostgreSQL")[2]
 
     def sql(self, statement: str, database: str = "postgres") -> None:
         """Run a statement."""
         run([self.program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url(database)], self.user)
+
+    def ask(self, question: str, database: str = "postgres") -> str:
+        """Return the answer to a question, one line a row."""
+        command = [self.program("psql"), "-X", "-A", "-t", "-c", question, self.url(database)]
+        return run(command, self.user).strip()
+
+
+class Standby(PostgreSQL):
+    """A copy of a server that runs, which follows it and can only be read. It can be told to lag behind."""
+
+    ready = "ready to accept read-only connections"
+
+    def __init__(self, primary: PostgreSQL) -> None:
+        self.primary = primary
+        super().__init__(*primary.options)
+
+    def make(self) -> None:
+        """Copy the data, with the note to follow where they come from."""
+        source = ["-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "kobako"]
+        run([self.program("pg_basebackup"), *source, "-D", self.data, "-R", "-c", "fast", "--no-sync"], self.user)
+
+    def pause(self) -> None:
+        """Stay where it is, whatever the primary does."""
+        self.sql("SELECT pg_wal_replay_pause()")
+
+    def catch_up(self) -> None:
+        """Go on, and return once it has all that the primary has by now."""
+        position = self.primary.ask("SELECT pg_current_wal_flush_lsn()")
+        self.sql("SELECT pg_wal_replay_resume()")
+        deadline = time.monotonic() + PATIENCE_S
+        while self.ask(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != "t":
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)

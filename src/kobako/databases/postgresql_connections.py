@@ -33,12 +33,18 @@ LIMITS = {
 # For short statements compiling costs more than it saves. What a worker was doing that is gone ends soon.
 SETTINGS = {**LIMITS, "application_name": "kobako", "jit": "off", "client_connection_check_interval": "1s"}
 
+MOST_PARTITIONS = 1024
+
 REFUSED = ("28", "3D", "42501")
 """The server answers, but not to us: login, name of the database, rights."""
 
 
 class Address:
-    """Where a database is, and how it is spoken to. `has_pooler`: something in between shares connections."""
+    """Where a database is, and how it is spoken to.
+
+    `has_pooler`: something in between shares connections. `partitions`: into how many parts the first migration is
+    to divide the tables; None if the URL does not say.
+    """
 
     def __init__(self, url: str, *, has_pooler: bool = False) -> None:
         parts = urlsplit(url)
@@ -49,7 +55,8 @@ class Address:
         if not poolers <= {"transaction", "session"}:
             raise UnfitDatabase(f"pooler={poolers.pop()}: a pooler is of the kind transaction or session")
         self.has_pooler = has_pooler or "transaction" in poolers
-        kept = urlencode([(name, value) for name, value in options if name != "pooler"])
+        self.partitions = max((_partitions(value) for name, value in options if name == "partitions"), default=None)
+        kept = urlencode([(name, value) for name, value in options if name not in ("pooler", "partitions")])
         self._url = f"postgresql://{parts.netloc}{parts.path}?{kept}"
         # What stands before the host, or where it should, may be the password.
         self.name = f"PostgreSQL at {parts.hostname or 'localhost'}{parts.path}"
@@ -70,6 +77,12 @@ class Address:
             raise UnfitDatabase(f"{self.name}: its URL has no form that is known") from None
         except Exception as error:
             raise told(error, self.name) from error
+
+
+def _partitions(value: str) -> int:
+    if not (value.isdecimal() and 2 <= int(value) <= MOST_PARTITIONS):
+        raise UnfitDatabase(f"partitions={value}: tables are divided into 2 to {MOST_PARTITIONS} partitions")
+    return int(value)
 
 
 def told(error: Exception, name: str) -> Exception:

@@ -16,6 +16,9 @@ Rows = list[asyncpg.Record]
 CHUNK = 500
 """How many rows are fetched at a time where there may be very many."""
 
+READ_ONLY = "25006"
+STANDBY = " (a standby can only be read: set readonly there, or name the primary)"
+
 IN_THE_WAY = {"40001", "40P01", "55P03"}
 """Serialization failure, deadlock, lock not available in time: the same unit may succeed another time."""
 
@@ -40,7 +43,8 @@ def failure(error: BaseException) -> Exception | None:
         # The last: a plan that was made before a migration.
         if state in IN_THE_WAY or isinstance(error, asyncpg.InvalidCachedStatementError):
             return TryAgain(f"PostgreSQL: {error}")
-        return BackendUnavailable(f"PostgreSQL: {error}") if state.startswith(UNAVAILABLE) else None
+        told = f"PostgreSQL: {error}{STANDBY if state == READ_ONLY else ''}"
+        return BackendUnavailable(told) if state.startswith(UNAVAILABLE) else None
     if isinstance(error, LOST) and not isinstance(error, asyncpg.DataError):
         return BackendUnavailable(f"PostgreSQL: {error or type(error).__name__}")
     return None

@@ -4,10 +4,13 @@ A connection goes back to the pool only when the server has said that the transa
 the state of, since it was cut or its task cancelled, is ended.
 """
 
+import time
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from types import TracebackType
 from typing import ClassVar
+
+import asyncpg
 
 from kobako.databases.base import BackendUnavailable, Clock, UnfitDatabase
 from kobako.databases.postgresql_lists import Lists
@@ -16,6 +19,9 @@ from kobako.databases.postgresql_session import Connection, Session
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.storage.base import Place
 from kobako.storage.postgresql import PostgreSQLStorage
+
+LONGEST_BEGIN_S = 5.0
+"""How long a unit begins anew: as long as it waits for a lock."""
 
 
 class PostgreSQLUnit:
@@ -122,13 +128,18 @@ class WritingUnit(PostgreSQLUnit):
         self._emptied = emptied
 
     async def __aenter__(self) -> "WritingUnit":
-        await self._enter()
-        try:
-            await self.lists.lock_all(self._places, self._emptied)
-        except BaseException:
-            await self._undo()
-            raise
-        return self
+        """Lock the lists. Where everything is serializable, who waited has too old a snapshot: it begins anew."""
+        deadline = time.monotonic() + LONGEST_BEGIN_S
+        while True:
+            await self._enter()
+            try:
+                await self.lists.lock_all(self._places, self._emptied)
+                return self
+            except BaseException as error:
+                await self._undo()
+                is_old = isinstance(error.__cause__, asyncpg.SerializationError)
+                if not is_old or time.monotonic() > deadline:
+                    raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
