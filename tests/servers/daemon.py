@@ -9,8 +9,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+
+import psutil
 
 PATIENCE_S = 30
 
@@ -86,12 +89,15 @@ class Daemon:
         process, self.process = self.process, None
         if process is None or process.poll() is not None:
             return
+        # Those of PostgreSQL have sessions of their own, and hold its memory until they are gone.
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
         if number == signal.SIGKILL:
-            # Its session is its own: nobody else is in the group.
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
         process.wait(PATIENCE_S)
+        psutil.wait_procs(children, PATIENCE_S)
 
 
 def run(command: Sequence[str | Path], user: int | None = None) -> str:
