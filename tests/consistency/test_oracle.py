@@ -17,6 +17,8 @@ OPERATIONS = 20_000
 KILLS = 20
 
 
+# A minute or two, and more on a machine that does other things.
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("backend", BACKENDS)
 async def test_nothing_is_missed_or_lost(
     backend: str, tmp_path: Path, record_property: Callable[[str, Any], None]

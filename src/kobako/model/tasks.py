@@ -25,9 +25,11 @@ class Tasks:
 
     async def stop(self) -> None:
         """Cancel all, and wait for their ends."""
-        for each in self._running:
-            each.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        # More than once: in Python 3.11 `wait_for` loses a cancellation that comes together with its result.
+        while pending := [each for each in self._running if not each.done()]:
+            for each in pending:
+                each.cancel()
+            await asyncio.wait(pending, timeout=1)
         self._running.clear()
 
 
