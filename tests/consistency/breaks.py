@@ -54,7 +54,7 @@ def versions_are_taken_before_the_lock() -> None:
         taken.set(found)
         return await enter(self)
 
-    async def assigned(self: Any, place: Place, id: str, wanted: int | None) -> tuple[int, int]:
+    async def assigned(self: Any, place: Place, id: str, wanted: int | None) -> tuple[int, int, str]:
         version = taken.get().get(place)
         if version is None or wanted is not None:
             return await next_version(self, place, id, wanted)
@@ -63,9 +63,11 @@ def versions_are_taken_before_the_lock() -> None:
         while self._run(f"SELECT 1 FROM objects WHERE list = ({LIST}) AND last_modified = ?3", (*name, version)):
             version += 1
         moved = (
-            "UPDATE lists SET last_modified = max(last_modified, ?3) WHERE parent = ?1 AND resource = ?2 RETURNING id"
+            "UPDATE lists SET last_modified = max(last_modified, ?3) WHERE parent = ?1 AND resource = ?2"
+            " RETURNING id, indexes"
         )
-        return self._run(moved, (*name, version))[0][0], version
+        list_id, indexes = self._run(moved, (*name, version))[0]
+        return list_id, version, indexes
 
     Backends.begin, Beginning.__aenter__ = noted, entered
     SQLiteStorage._next_version = assigned
@@ -90,8 +92,8 @@ def pages_answer_the_etag_of_their_moment() -> None:
     """Forget the timestamp of page 1: the last page's is newer than what page 1 had (S7)."""
     read = lists._list_query
 
-    def forgetful(call: Call, given: Any) -> Any:
-        wanted = read(call, given)
+    async def forgetful(call: Call, given: Any) -> Any:
+        wanted = await read(call, given)
         if wanted.token is None:
             return wanted
         return msgspec.structs.replace(wanted, token=msgspec.structs.replace(wanted.token, timestamp=2**62))
