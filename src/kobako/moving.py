@@ -7,12 +7,13 @@ Source: design, "One file to a cluster".
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from kobako.databases.base import Database, attempts
+from kobako.permission.base import Acl, Permission
 from kobako.protocol import jsontext
 from kobako.protocol.selection import Selection, Sort
 from kobako.storage.base import ListState, Place, Stored, declared_indexes
@@ -27,7 +28,8 @@ NOWHERE: Final = Place("", "")
 Tell = Callable[[str, int], None]
 """(what is being done, to how many objects) -> nothing."""
 
-Read = Callable[[str], Any]
+ReadNamed = Callable[[Permission, str], Awaitable[Mapping[str, Any]]]
+"""(permissions, the last name known) -> what is held under the next names."""
 
 
 class CannotMove(Exception):
@@ -54,10 +56,10 @@ async def move(source: Database, target: Database, tell: Tell) -> Moved:
             await _restore(target, state, page)
             moved.objects += len(page)
             tell("Copying", len(page))
-    async for acls in _acls(source):
+    async for acls in _named(source, _acls):
         await _replace(target, acls)
         moved.acls += len(acls)
-    async for members in _members(source):
+    async for members in _named(source, _members):
         await _join(target, members)
         moved.groups += len(members)
     await _compare(source, target, tell)
@@ -94,26 +96,24 @@ async def _pages(database: Database, place: Place) -> AsyncIterator[Sequence[Sto
         after = (found[-1].last_modified,)
 
 
-async def _acls(database: Database) -> AsyncIterator[Mapping[str, Mapping[str, Collection[str]]]]:
+async def _named(database: Database, read: ReadNamed) -> AsyncIterator[Mapping[str, Any]]:
+    """Yield what permissions tell by name, in the order of the names."""
     last = ""
     while True:
         async with database.begin() as unit:
-            found = await unit.permission.acls(last, PAGE)
+            found = await read(unit.permission, last)
         yield found
         if len(found) < PAGE:
             return
         last = max(found)
 
 
-async def _members(database: Database) -> AsyncIterator[Mapping[str, Collection[str]]]:
-    last = ""
-    while True:
-        async with database.begin() as unit:
-            found = await unit.permission.members(last, PAGE)
-        yield found
-        if len(found) < PAGE:
-            return
-        last = max(found)
+def _acls(permission: Permission, after: str) -> Awaitable[Mapping[str, Acl]]:
+    return permission.acls(after, PAGE)
+
+
+def _members(permission: Permission, after: str) -> Awaitable[Mapping[str, Collection[str]]]:
+    return permission.members(after, PAGE)
 
 
 # Writing.
@@ -188,7 +188,7 @@ async def _compare(source: Database, target: Database, tell: Tell) -> None:
                 f"The copy of {_name(state.place)} is not equal to its source: was it written to meanwhile?"
             )
     for what, read in (("ACLs", _acls), ("groups", _members)):
-        if await _digest(read(source)) != await _digest(read(target)):
+        if await _digest(_named(source, read)) != await _digest(_named(target, read)):
             raise CannotMove(f"The {what} of the copy are not those of the source: were they written to meanwhile?")
 
 

@@ -1,4 +1,4 @@
-"""The undo log of the memory backend: all that it keeps is in dicts, and changed through here.
+"""The undo log of what is kept in dicts: all of the memory backend, and the changes of a unit of work on Redis.
 
 A unit of work, or a savepoint in it, notes how long the journal is, and undoes what came later when it fails.
 The values in the dicts are never changed in place, so what a key had before is all there is to remember.
@@ -43,3 +43,20 @@ class Journal:
     def clear(self) -> None:
         """Forget what was: the changes are there to stay."""
         self._before.clear()
+
+
+class JournalSavepoint:
+    """A part of a unit of work: what it changed is undone when an exception leaves it."""
+
+    __slots__ = ("_journal", "_length")
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._length = 0
+
+    async def __aenter__(self) -> None:
+        self._length = len(self._journal)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._journal.undo(self._length)

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from types import TracebackType
 
 from kobako.databases.base import Clock
-from kobako.databases.journal import Journal
+from kobako.databases.journal import Journal, JournalSavepoint
 from kobako.permission.memory import MemoryPermission
 from kobako.storage.base import Place
 from kobako.storage.memory import MemoryStorage
@@ -93,25 +93,6 @@ class MemoryUnit:
             journal.undo()
         self._database.release()
 
-    def savepoint(self) -> "MemorySavepoint":
+    def savepoint(self) -> JournalSavepoint:
         """Return a part of this unit that can fail alone."""
-        return MemorySavepoint(self._database.journal)
-
-
-class MemorySavepoint:
-    """A part of a unit of work: what it changed is undone when an exception leaves it."""
-
-    __slots__ = ("_journal", "_length")
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._length = 0
-
-    async def __aenter__(self) -> None:
-        self._length = len(self._journal)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._journal.undo(self._length)
+        return JournalSavepoint(self._database.journal)

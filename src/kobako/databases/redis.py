@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from kobako.databases import redis_fitness
 from kobako.databases.base import BackendUnavailable, Clock, TryAgain, UnfitDatabase
-from kobako.databases.journal import Journal
+from kobako.databases.journal import JournalSavepoint
 from kobako.databases.redis_keys import Command, Keys, below, list_name, of
 from kobako.databases.redis_leases import Leases
 from kobako.databases.redis_scripts import FLUSH
@@ -196,9 +196,9 @@ class RedisUnit:
         if isinstance(error, TryAgain):
             self._database.has_met_others(self._session.facts)
 
-    def savepoint(self) -> "RedisSavepoint":
+    def savepoint(self) -> JournalSavepoint:
         """Undo what was done inside when an exception leaves it."""
-        return RedisSavepoint(self._session.journal)
+        return JournalSavepoint(self._session.journal)
 
     def _commands(self) -> list[Command]:
         return [*self.storage.commands(), *self.permission.commands()]
@@ -208,20 +208,3 @@ class RedisUnit:
         names = self._database.keys.names
         commands = [command for uri in self._emptied for command in (of(names, uri), below(names, uri))]
         return {name for found in await self._session.ask(*commands) for name in found}
-
-
-class RedisSavepoint:
-    """A part of a unit of work: what it changed is undone when an exception leaves it."""
-
-    __slots__ = ("_journal", "_length")
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._length = 0
-
-    async def __aenter__(self) -> None:
-        self._length = len(self._journal)
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._journal.undo(self._length)
