@@ -13,6 +13,7 @@ from tests.conftest import SETTINGS
 from kobako.app import App
 from kobako.http.authentication import bearer_token
 from kobako.http.site import Authenticator, Identity
+from kobako.model.resource import Resource
 from kobako.protocol.errors import ServiceUnavailable
 from kobako.protocol.messages import Request
 from kobako.resources import RESOURCES
@@ -204,3 +205,22 @@ async def test_no_lock_is_held_while_a_policy_waits() -> None:
 
     assert alone.status == 201
     assert [each["status"] for each in batch.json["responses"]] == [200, 200]
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "k"}], ids=["plain", "with a key"])
+async def test_an_authenticator_is_asked_once_for_a_request_and_for_each_part_of_a_batch(key: dict[str, str]) -> None:
+    asked: list[str] = []
+
+    async def authenticate(request: Request) -> Identity:
+        asked.append(request.path)
+        return Identity("me")
+
+    owned = Resource(name="note", path="/notes", owned=True)
+    app = App(SETTINGS, [*RESOURCES, owned], authenticators=[Authenticator("mine", authenticate)])
+    async with Client(app) as client:
+        await client.put("/buckets/b", headers=key)
+        await client.put("/notes/n", headers=dict.fromkeys(key, "other"))
+        parts = [{"method": "PUT", "path": path} for path in ("/buckets/c", "/notes/m")]
+        await client.request("POST", "/batch", json={"requests": parts}, headers=dict.fromkeys(key, "last"))
+
+    assert asked == ["/v1/buckets/b", "/v1/notes/n", "/v1/batch", "/v1/buckets/c", "/v1/notes/m"]

@@ -10,6 +10,7 @@ import base64
 import binascii
 import logging
 import re
+from typing import Final
 
 import msgspec
 
@@ -27,6 +28,9 @@ class Recognized(msgspec.Struct, frozen=True):
 
     identity: Identity | None
     added: frozenset[str]
+
+
+NOBODY: Final = Recognized(None, frozenset())
 
 
 async def recognize(site: Site, request: Request) -> Recognized:

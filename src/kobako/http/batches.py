@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from kobako.http import idempotency, inputs, log, routing
-from kobako.http.authentication import Recognized, identify
+from kobako.http.authentication import identify
 from kobako.http.handling import handle
 from kobako.http.log import Summary
 from kobako.http.owners import placed
@@ -65,9 +65,7 @@ async def _planned(site: Site, request: Request) -> Planned:
         return request, error
 
 
-async def handle_all(
-    site: Site, plan: Plan, senders: Sequence[Recognized], tx: Transaction, summary: Summary | None
-) -> Response:
+async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary | None) -> Response:
     """Serve the parts of a batch, one after the other: each sees what those before it did.
 
     A part that fails leaves nothing behind, and the others go on; where it failed by the server, or by a conflict,
@@ -78,14 +76,15 @@ async def handle_all(
     if summary:
         summary.parts = len(plan.parts)
     # Groups are those before the first part, for whoever a part comes from (section 4.4).
-    for sender in senders:
-        await identify(site, sender, tx)
-    for position, ((request, step), found) in enumerate(zip(plan.parts, senders, strict=True)):
+    for _, step in plan.parts:
+        if isinstance(step, Step):
+            await identify(site, step.sender, tx)
+    for position, (request, step) in enumerate(plan.parts):
         try:
             if isinstance(step, ApiError):
                 raise step
             async with tx.part():
-                response = await handle(site, step, found, tx, summary)
+                response = await handle(site, step, tx, summary)
             if response.status >= (400 if plan.is_atomic else 500):
                 raise PartFailed(response)
         except (ApiError, DuplicateTimestamp) as error:

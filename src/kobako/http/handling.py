@@ -3,7 +3,7 @@
 Source: design, "The walk of a request".
 """
 
-from kobako.http.authentication import Recognized, identify
+from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.routing import Step
 from kobako.http.site import Call, Site
@@ -11,13 +11,11 @@ from kobako.model.transaction import Transaction
 from kobako.protocol.messages import Response
 
 
-async def handle(
-    site: Site, step: Step, found: Recognized, tx: Transaction, summary: Summary | None = None
-) -> Response:
-    """Serve one request, whole or a part of a batch, in a transaction; `found` is who sent it."""
+async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | None = None) -> Response:
+    """Serve one request, whole or a part of a batch, in a transaction."""
     if step.route.offline:
         return await step.route.offline(site, step.request)
-    caller = await identify(site, found, tx)
+    caller = await identify(site, step.sender, tx)
     if summary and caller.user:
         summary.user = caller.user
     return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))

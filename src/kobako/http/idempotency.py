@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
-from kobako.http.authentication import authenticate
 from kobako.http.inputs import media_type
+from kobako.http.routing import Step
 from kobako.http.site import Site
 from kobako.model.transaction import Transaction
 from kobako.protocol import jsontext
@@ -74,15 +74,15 @@ class _Kept(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Kept)
 
 
-async def once(site: Site, request: Request) -> Once:
+def once(site: Site, step: Step) -> Once:
     """Return what a request with a key is known by.
 
     Raises InvalidParameters for what is no key, MissingToken for anybody: a key is a user's.
     """
+    request, identity = step.request, step.sender.identity
     key = request.headers[HEADER]
     if not _KEY.fullmatch(key):
         raise invalid("header", "Idempotency-Key", "Idempotency-Key has to be 1 to 255 visible ASCII characters")
-    identity = await authenticate(site, request)
     if identity is None:
         raise MissingToken("An Idempotency-Key needs an authenticated user.")
     id = hashlib.sha256(f"{identity.user}\n{key}".encode()).hexdigest()

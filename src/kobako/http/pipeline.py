@@ -3,11 +3,10 @@
 Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 
 from kobako.databases.base import attempts
 from kobako.http import batches, cors, end_of_service, idempotency, log, measuring, routing
-from kobako.http.authentication import recognize
 from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
 from kobako.http.log import Summary
@@ -19,8 +18,6 @@ from kobako.model.transaction import Transaction
 from kobako.protocol.errors import ApiError, Conflict, InvalidParameters
 from kobako.protocol.messages import Request, Response
 from kobako.storage.base import Place
-
-Serve = Callable[[Transaction], Awaitable[Response]]
 
 
 async def answer(site: Site, request: Request, refused: ApiError | None = None) -> Response:
@@ -64,11 +61,10 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     is_write = step.request.method not in routing.SAFE and not site.settings.readonly
     if is_write and idempotency.HEADER in step.request.headers:
         return await _transact_once(site, step, plan, summary)
-    serve = await _served(site, step, plan, summary)
     lists, emptied = _writes(site, step, plan)
     for attempt in attempts():
         async with attempt, site.backends.begin(lists, emptied) as tx:
-            response = await serve(tx)
+            response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
             await site.listeners.before_commit(tx)
     await site.listeners.after_commit(tx)
     return response
@@ -76,33 +72,25 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
 
 async def _transact_once(site: Site, step: Step, plan: Plan | None, summary: Summary | None) -> Response:
     """Serve a request with an Idempotency-Key: only the first time, or else give its first answer again."""
-    once = await idempotency.once(site, step.request)
+    once = idempotency.once(site, step)
     if summary:
         summary.user = once.user
-    serve = await _served(site, step, plan, summary)
     lists, emptied = _writes(site, step, plan)
     for attempt in attempts():
         async with attempt, site.backends.begin({*lists, once.today, once.yesterday}, emptied) as tx:
             known = await idempotency.recall(tx, once)
-            response = known or await _handle_once(site, step, serve, tx, once)
+            response = known or await _handle_once(site, step, plan, tx, once, summary)
     await site.listeners.after_commit(tx)
     return response
 
 
-async def _served(site: Site, step: Step, plan: Plan | None, summary: Summary | None) -> Serve:
-    """Ask who sends a request, or each part of a batch; return what then serves it in a transaction."""
-    if plan is None:
-        found = await recognize(site, step.request)
-        return lambda tx: handle(site, step, found, tx, summary)
-    senders = [await recognize(site, request) for request, _ in plan.parts]
-    return lambda tx: handle_all(site, plan, senders, tx, summary)
-
-
-async def _handle_once(site: Site, step: Step, serve: Serve, tx: Transaction, once: idempotency.Once) -> Response:
+async def _handle_once(
+    site: Site, step: Step, plan: Plan | None, tx: Transaction, once: idempotency.Once, summary: Summary | None
+) -> Response:
     """Serve a request and keep its answer, also where it is refused for what the client did wrong."""
     try:
         async with tx.part():
-            response = await serve(tx)
+            response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
             await site.listeners.before_commit(tx)
     except (ApiError, PartFailed) as error:
         refusal = _final(site, step.request, error)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from kobako.http import cors
+from kobako.http.authentication import NOBODY, Recognized
 from kobako.http.responses import expiring
 from kobako.http.site import Kind, Offline, Route, Run, Site, Writes
 from kobako.model.resource import Resource, Target
@@ -38,12 +39,13 @@ class Redirect(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A request whose route is known; `also` is what its view writes."""
+    """A request whose route is known; `also` is what its view writes, `sender` who was recognized."""
 
     request: Request
     route: Route
     target: Target
     also: tuple[Target, ...] = ()
+    sender: Recognized = NOBODY
 
     @property
     def writes(self) -> tuple[Target, ...]:
