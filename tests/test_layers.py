@@ -34,6 +34,7 @@ ALLOWED = {
     "app": {"protocol", "settings", "contracts", "backends", "model", "http", "policies", "metrics", "app"},
     "toolkit": {"protocol", "settings", "contracts", "model", "http", "app", "monitoring"},
     "resources": {"toolkit", "resources"},
+    "plugins": {"toolkit", "plugins"},
     "testing": {"protocol", "settings", "contracts", "model", "http", "app", "testing"},
     "server": {
         "toolkit",
@@ -47,6 +48,7 @@ ALLOWED = {
         "metrics",
         "monitoring",
         "listeners",
+        "plugins",
         "server",
     },
 }
@@ -55,6 +57,8 @@ ALLOWED = {
 def layer(module: str) -> str:
     """Return the layer of a module, named without the package: `storage.base` is a contract."""
     head = module.partition(".")[0]
+    if head == "plugins" and module.endswith(".commands"):
+        return "server"
     if module in CONTRACTS:
         return "contracts"
     if head in ADAPTERS:

@@ -368,12 +368,7 @@ def test_the_url_of_another_kind_is_refused(read: Read, kind: str, url: str) -> 
         ("kinto.storage_backend = kinto.core.storage.memcached", "kinto.core.storage.memcached"),
         ("kinto.storage_backend = kinto.core.cache.redis", "kinto.core.cache.redis"),
         ("kinto.storage_url = postgresql://me:password@host/db", r"postgresql://\*\*\*@host/db"),
-        ("kinto.includes = kinto.plugins.accounts", "kinto.plugins.accounts"),
-        ("multiauth.policies = account", "account"),
-        (
-            "multiauth.policies = a\nmultiauth.policy.a.use = kinto.plugins.openid.OpenIDConnectPolicy",
-            "OpenIDConnectPolicy",
-        ),
+        ("kinto.includes = kinto.plugins.couchdb", "kinto.plugins.couchdb"),
         ("multiauth.policies = pyramid_persona", "pyramid_persona"),
     ],
 )

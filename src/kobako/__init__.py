@@ -18,7 +18,7 @@ from kobako.model.events import Change, ObjectsChanged, ObjectsRead
 from kobako.model.listeners import Listener
 from kobako.model.objects import declare_indexes
 from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
-from kobako.model.transaction import Transaction
+from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
 from kobako.plugin import Plugin, View
@@ -38,7 +38,7 @@ from kobako.protocol.jsontext import JsonObject, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
-from kobako.settings import Settings, SettingsError, read_options, read_settings
+from kobako.settings import Policy, Settings, SettingsError, read_options, read_settings
 from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "App",
     "Authenticator",
     "BackendUnavailable",
+    "Backends",
     "Cache",
     "Call",
     "Caller",
@@ -76,6 +77,7 @@ __all__ = [
     "Permission",
     "Place",
     "Plugin",
+    "Policy",
     "Prepare",
     "Problem",
     "React",

@@ -85,13 +85,19 @@ class App:
         self._cache = open_cache(settings, clock)
         self._metrics = metrics = open_metrics(settings) if Feature.METRICS in settings.features else None
         database, cache = measured_backends(self._database, self._cache, metrics)
-        policies = [*authenticators, *(named.authenticator(each, settings) for each in settings.policies)]
+        backends = Backends(
+            database, cache, Resources(known), settings_grants(settings, known), clock, named.authorize(settings)
+        )
+        made = once("policy", [each.policies for each in parts])
+        policies = [*authenticators]
+        policies += [
+            made[each.kind](each, backends) if each.kind in made else named.authenticator(each, settings)
+            for each in settings.policies
+        ]
         policies += [authenticator for each in parts for authenticator in each.authenticators]
-        authorize = named.authorize(settings)
-        grants = settings_grants(settings, known)
         self.site = Site(
             settings=settings,
-            backends=Backends(database, cache, Resources(known), grants, clock, authorize),
+            backends=backends,
             routes=Routes("/v" + settings.http_api_version.partition(".")[0], _routes(settings, known, views, metrics)),
             authenticators=measured_authenticators(policies, metrics),
             find_groups=named.group_finder(settings),
@@ -104,6 +110,7 @@ class App:
             version_file=_version_file(settings),
             end=end_of_service.planned(settings),
             metrics=metrics,
+            about_user=[each.about_user for each in parts if each.about_user],
         )
 
     async def answer(self, request: Request) -> Response:

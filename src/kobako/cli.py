@@ -8,6 +8,7 @@ Source: objects, section 26.
 
 import asyncio
 import errno
+import importlib
 import logging
 import os
 import socket
@@ -38,6 +39,9 @@ PORT_HELP = "Port to listen on; with a configuration, what %(http_port)s stands 
 
 Command = Callable[..., Any]
 
+OF_PLUGINS: dict[str, str] = {}
+"""The commands of the package's plugins, and which plugin has each: in its module `commands`, by the same name."""
+
 
 class Failure(click.ClickException):
     """A command cannot do what it is asked to: one line says why."""
@@ -45,6 +49,22 @@ class Failure(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the line, and nothing else."""
         click.echo(self.message, file=file, err=True)
+
+
+class Commands(click.Group):
+    """Commands, those of plugins too, which are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return [*super().list_commands(ctx), *OF_PLUGINS]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command, None if there is none."""
+        if name not in OF_PLUGINS:
+            return super().get_command(ctx, name)
+        module = importlib.import_module(f"kobako.plugins.{OF_PLUGINS[name]}.commands")
+        command: click.Command = getattr(module, name.replace("-", "_"))
+        return command
 
 
 def common(command: Command) -> Command:
@@ -58,7 +78,7 @@ def common(command: Command) -> Command:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Kobako stores JSON, synchronises it and shares it."""
 
@@ -73,7 +93,7 @@ def init(ini: Path | None, level: int | None, backend: str, cache_backend: str |
     from kobako import stock
     from kobako.settings.template import render
 
-    _configure_logging(level)
+    configure_logging(level)
     path = ini or stock.named_ini(os.environ) or stock.INI_PLACES[0]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,16 +129,15 @@ def new(name: str) -> None:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 def start(ini: Path | None, level: int | None, host: str | None, port: int, workers: int) -> None:
     """Serve. Without a configuration, from a file kobako.db in the current folder."""
-    from kobako import monitoring, stock
-    from kobako.server import configure_logging
+    from kobako import monitoring, server, stock
     from kobako.settings import read_address
 
-    level = _configure_logging(level)
+    level = configure_logging(level)
     ini = ini or stock.find_ini(os.environ)
-    with _told():
+    with told():
         configured_host, configured_port = read_address(ini, port)
         settings = stock.load(ini, os.environ, port)
-        configure_logging(level, settings)
+        server.configure_logging(level, settings)
         stock.check_workers(settings, workers)
         for sentence in (*settings.warnings, *stock.advice(settings)):
             _log.warning("%s", sentence)
@@ -145,8 +164,8 @@ def migrate(ini: Path | None, level: int | None, dry_run: bool) -> None:
     from kobako.server import stock_app
     from kobako.settings import shown
 
-    _configure_logging(level)
-    with _told():
+    configure_logging(level)
+    with told():
         settings = stock.load(ini or stock.find_ini(os.environ), os.environ)
         if settings.readonly:
             for part in ("storage", "permission"):
@@ -167,8 +186,8 @@ def move(ini: Path | None, level: int | None, source: str, target: str) -> None:
     """Copy everything to another database, and compare. Stop the server before, or set `readonly`."""
     from kobako import moving
 
-    _configure_logging(level)
-    with _told(), _progress(level) as tell:
+    configure_logging(level)
+    with told(), progress(level) as tell:
         try:
             moved = asyncio.run(_move(source, target, tell))
         except moving.CannotMove as error:
@@ -237,7 +256,8 @@ def main() -> None:
     cli(prog_name="kobako")
 
 
-def _configure_logging(level: int | None) -> int:
+def configure_logging(level: int | None) -> int:
+    """Log as the options say; return the level."""
     from kobako import logs
 
     level = level or logging.INFO
@@ -246,7 +266,7 @@ def _configure_logging(level: int | None) -> int:
 
 
 @contextmanager
-def _told() -> "Iterator[None]":
+def told() -> "Iterator[None]":
     """Turn the errors that somebody can mend into one line."""
     from kobako.databases.base import BackendUnavailable, UnfitDatabase
     from kobako.settings import SettingsError
@@ -271,8 +291,8 @@ def _with_queues(ini: Path | None, level: int | None, do: "Callable[[list[Queue]
         finally:
             await database.close()
 
-    _configure_logging(level)
-    with _told():
+    configure_logging(level)
+    with told():
         settings = stock.load(ini or stock.find_ini(os.environ), os.environ)
         stock.check_others_see(settings)
         database = open_database(settings, milliseconds)
@@ -314,7 +334,7 @@ async def _move(source: str, target: str, tell: "Tell") -> "Moved":
 
 
 @contextmanager
-def _progress(level: int | None) -> "Iterator[Tell]":
+def progress(level: int | None) -> "Iterator[Tell]":
     """Return what tells of progress: a line in a terminal that is renewed, nothing elsewhere."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from kobako.http.site import Authenticator, Check, Run, Writes
+from kobako.http.site import AboutUser, Authenticator, Check, Run, Writes
 from kobako.model.listeners import Listener
 from kobako.model.resource import Resource
+from kobako.model.transaction import Backends
 from kobako.protocol.ids import NAME
-from kobako.settings import Settings, SettingsError, imports
+from kobako.settings import Policy, Settings, SettingsError, dotted, imports
 
 if TYPE_CHECKING:
     from kobako.app import App
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
 GROUP: Final = "kobako.plugins"
 """The entry points under which installed packages offer their plugins."""
 
-BUILT_IN: Final = ("prometheus", "statsd")
-"""Names in `includes` that are no plugins of this kind: metrics are part of the server."""
-
 Task = Callable[["App"], Awaitable[None]]
 Migration = Callable[["App"], Awaitable[None]]
+MakePolicy = Callable[[Policy, Backends], Authenticator]
+"""(what the settings say of it, database and cache) -> a policy of `multiauth.policies`. Raises SettingsError."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,9 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
     `capabilities` are shown in the hello view (`description`, `url`, and whatever clients need), `heartbeats` in the
     heartbeat. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in their
-    order, under their names; one that was cut off is run again from its beginning.
+    order, under their names; one that was cut off is run again from its beginning. `policies` are ways to tell who
+    calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view says
+    of whom it knows.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     heartbeats: Mapping[str, Check] = {}
     tasks: Sequence[Task] = ()
     migrations: Mapping[str, Migration] = {}
+    policies: Mapping[str, MakePolicy] = {}
+    about_user: AboutUser | None = None
 
     def __post_init__(self) -> None:
         for name in self.migrations:
@@ -77,7 +81,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
 def included(settings: Settings) -> list[Plugin]:
     """Return the plugins that `includes` names, made with the settings, in its order. Raises SettingsError."""
-    return [_made(name, settings) for name in settings.includes if name not in BUILT_IN]
+    return [_made(name, settings) for name in settings.includes if name not in dotted.METRICS]
 
 
 def _made(name: str, settings: Settings) -> Plugin:
@@ -95,7 +99,8 @@ def _made(name: str, settings: Settings) -> Plugin:
 
 def _factory(name: str) -> Callable[[Settings], Any]:
     try:
-        found = _installed(name) or imports.load(name)
+        found = imports.load(f"kobako.plugins.{name}") if name in dotted.PLUGINS else _installed(name)
+        found = found or imports.load(name)
     except ValueError as error:
         raise _refused(name, str(error)) from error
     if isinstance(found, ModuleType):

@@ -33,6 +33,8 @@ class Identity(msgspec.Struct, frozen=True):
 
 Authenticate = Callable[[Request], Awaitable[Identity | None]]
 Principals = Callable[[Request], Awaitable[frozenset[str]]]
+AboutUser = Callable[["Call"], Awaitable[Mapping[str, Any]]]
+"""(call) -> what the hello view says of its user, besides the id and principals."""
 GroupFinder = Callable[[Request, str], Awaitable[frozenset[str] | None]]
 """(request, prefixed user id) -> the principals of the user's groups, None for a user who is not to be recognized."""
 
@@ -95,6 +97,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     version_file: Any = None
     end: EndOfService | None = None
     metrics: Metrics | None = None
+    about_user: Sequence[AboutUser] = ()
 
 
 class Call(msgspec.Struct, frozen=True):

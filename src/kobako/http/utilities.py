@@ -46,6 +46,8 @@ async def hello(call: Call) -> Response:
             "id": caller.user,
             "principals": [caller.user, *sorted(caller.principals - {caller.user})],
         }
+        for about in call.site.about_user:
+            data["user"] |= await about(call)
     # What differs from one user to another may be kept only where nobody can change it (section 6.1).
     seconds = settings.cache_expires_seconds("root") if settings.readonly else None
     return json_response(jsontext.encode(data), headers=expiring(seconds, call.tx.now / 1000) if seconds else None)

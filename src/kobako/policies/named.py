@@ -16,7 +16,7 @@ from kobako.http.site import Authenticator, GroupFinder
 from kobako.model.transaction import Authorize
 from kobako.policies.address import by_address
 from kobako.policies.basic import basic
-from kobako.settings import Policy, Settings, SettingsError, imports, parsing
+from kobako.settings import Policy, Settings, SettingsError, dotted, imports, parsing
 
 Factory = Callable[[Mapping[str, str], Settings], Authenticator]
 
@@ -29,6 +29,8 @@ def authenticator(policy: Policy, settings: Settings) -> Authenticator:
         return basic(policy.name, settings.userid_hmac_secret, policy.options.get("realm", "Realm"))
     if policy.kind == "ipauth":
         return _by_address(policy)
+    if policy.kind in dotted.OFFERED["policy"]:
+        raise imports.refused(setting_of(policy), policy.kind, "comes with a plugin that 'includes' does not have")
     found = imports.load_callable(setting_of(policy), policy.kind)
     if hasattr(found, "authenticated_userid"):
         return _of_pyramid(policy, found, settings)

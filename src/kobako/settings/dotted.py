@@ -6,7 +6,9 @@ known but not offered is refused by its name, so that nobody serves from a place
 Source: HTTP API, section 16.15.
 """
 
+import pkgutil
 import re
+from pathlib import Path
 from typing import Final
 
 from kobako.settings import imports, parsing
@@ -25,11 +27,14 @@ NAMES: Final = (
         "account",
     ),
     ("policy", r"kinto\.plugins\.openid\.OpenIDConnectPolicy", "openid"),
+    ("policy", r"(?:cliquet|kinto)_fxa(?:\.\w+)*", "fxa"),
     # Older documents misspell it.
     ("policy", r"pyramid_ipauth\.IPAuthent(?:ication|iction)Policy", "ipauth"),
     ("group finder", rf"{_CORE}authorization\.groupfinder", ""),
     ("authorization policy", rf"{_CORE}authorization\.AuthorizationPolicy", ""),
     ("plugin", r"(?:kinto|kobako)\.plugins\.(\w+)", r"\1"),
+    ("plugin", r"kinto_attachment", "attachments"),
+    ("plugin", r"(?:cliquet|kinto)_fxa", "fxa"),
     ("statsd backend", rf"{_CORE}(?:plugins\.)?statsd", "statsd"),
     ("listener", rf"(?:{_CORE}listeners\.)?redis|kinto_redis\.listeners", "kobako.listeners.redis"),
     ("listener", "webhook", "kobako.listeners.webhook"),
@@ -43,11 +48,17 @@ NAMES: Final = (
 )
 """What a name is for, its form, and ours."""
 
+METRICS: Final = ("prometheus", "statsd")
+"""Names in `includes` that are no plugins of the toolkit's kind: metrics are part of the server."""
+
+PLUGINS: Final = tuple(each.name for each in pkgutil.iter_modules([str(Path(__file__).parents[1] / "plugins")]))
+"""The plugins that the package brings: what is in its folder."""
+
 OFFERED: Final = {
     "database": ("sqlite", "postgresql", "redis", "memory"),
     "cache": ("sqlite", "postgresql", "redis", "memcached", "memory"),
-    "policy": ("basicauth", "ipauth"),
-    "plugin": ("prometheus", "statsd"),
+    "policy": ("basicauth", "ipauth", "account", "openid", "fxa"),
+    "plugin": (*METRICS, *PLUGINS),
     "statsd backend": ("statsd",),
     "renderer": ("classic", "json", "heka"),
     "id generator": ("uuid4", "name", "relaxed_uuid"),

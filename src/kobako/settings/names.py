@@ -39,8 +39,7 @@ def _names(text: str) -> frozenset[str]:
 
 WITHOUT_EFFECT: Final = _names("""
     json_renderer handle_exceptions available_languages filter filter-with storage_poolclass
-    permission_poolclass cache_poolclass admin_assets_path default_bucket_hmac_secret
-    account_cache_ttl_seconds account_validation
+    permission_poolclass cache_poolclass admin_assets_path
 """)
 """Names of Kinto's that change nothing, or belong to what is not included: neither refused nor spoken of."""
 
@@ -49,16 +48,25 @@ NOT_YET: Final = _names("""
 """)
 """Names of what is still to come: whoever switches one on is told that nothing happens."""
 
-KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET
+OF_PLUGINS: Final = _names("""
+    default_bucket_hmac_secret account_cache_ttl_seconds account_validation
+""")
+"""Names of the package's own plugins that do not begin as FOREIGN ones do."""
+
+KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET | OF_PLUGINS
+
+PLUGIN_PREFIXES: Final = tuple(
+    _names("history. quotas. attachment. changes. signer. mail. fxa-oauth. account_validation.")
+)
+"""How names begin that belong to the package's own plugins."""
 
 FOREIGN: Final = tuple(
     _names("""
-    multiauth.policy. event_listeners. history. quotas. attachment. changes. signer. mail. fxa-oauth.
-    pyramid. tm. jinja2. heka. retry. cornice. kinto_changes. signer_ statsd. session. cache.
-    debugtoolbar.
+    multiauth.policy. event_listeners. pyramid. tm. jinja2. heka. retry. cornice. kinto_changes. signer_ statsd.
+    session. cache. debugtoolbar.
 """)
 )
-"""How names begin that belong to plugins, policies, and frameworks of other servers."""
+"""How names begin that belong to policies, and frameworks of other servers."""
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -125,7 +133,7 @@ def exists(name: str, resources: Collection[str]) -> bool:
     >>> exists("paginate_by", []), exists("mushroom_read_principals", ["mushroom"]), exists("pagnate_by", [])
     (True, True, False)
     """
-    if name in KNOWN or name.startswith(FOREIGN):
+    if name in KNOWN or name.startswith((*FOREIGN, *PLUGIN_PREFIXES)):
         return True
     found = member(name)
     return found is not None and found[1]["type"] in (None, "root", *resources)

@@ -15,19 +15,20 @@ from kobako.settings.reading import shown
 Options = TypeVar("Options", bound=msgspec.Struct)
 
 
-def read_options(settings: Settings, plugin: str, kind: type[Options]) -> Options:
+def read_options(settings: Settings, plugin: str, kind: type[Options], separator: str = ".") -> Options:
     """Return the settings of a plugin: `limit` of `stats` is `stats.limit` in the file, KOBAKO_STATS_LIMIT outside.
 
-    The Struct has a default for each field. Raises SettingsError for a value that is none, and a name that is unknown.
+    The Struct has a default for each field. Raises SettingsError for a value that is none, and a name that is unknown:
+    with another separator, nothing is known of which names are the plugin's.
 
     >>> class Limits(msgspec.Struct):
     ...     most: int = 10
     >>> read_options(Settings(plugin_options={"stats.most": "3"}), "stats", Limits)
     Limits(most=3)
     """
-    given, known = settings.plugin_options, {f"{plugin}.{field}": field for field in kind.__struct_fields__}
+    given, known = settings.plugin_options, {f"{plugin}{separator}{field}": field for field in kind.__struct_fields__}
     for name in given:
-        if name.startswith(f"{plugin}.") and name not in known:
+        if separator == "." and name.startswith(f"{plugin}.") and name not in known:
             raise SettingsError(f"Unknown setting '{name}': there is {', '.join(known) or 'none of this plugin'}.")
     hints = get_type_hints(kind)
     found = {}

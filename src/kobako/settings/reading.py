@@ -205,11 +205,12 @@ def _listener(name: str, entries: Entries, listed: Entry) -> EventListener:
 
 def _of_plugins(in_file: Entries, environ: Mapping[str, str], includes: Sequence[str]) -> dict[str, str]:
     """Return what is said of plugins: by name in the file, by variable in the environment."""
-    begins = tuple(f"{_begins(each)}_" for each in includes)
+    own = [*names.PLUGIN_PREFIXES, *names.OF_PLUGINS]
+    begins = tuple([sources.variable(each).lower() for each in own] + [f"{_begins(each)}_" for each in includes])
     variables = {
         sources.variable(name): environ[full_name]
         for full_name, name in sources.prefixed(environ)
-        if begins and name.startswith(begins)
+        if name.startswith(begins)
     }
     return variables | {name: each.raw for name, each in in_file.items() if _is_of_plugin(name, includes)}
 
@@ -217,6 +218,8 @@ def _of_plugins(in_file: Entries, environ: Mapping[str, str], includes: Sequence
 def _is_of_plugin(name: str, includes: Sequence[str]) -> bool:
     """Tell whether a setting is a plugin's, or about a kind of object that one may bring: App knows those."""
     first, dot, _ = name.partition(".")
+    if name in names.OF_PLUGINS or name.startswith(names.PLUGIN_PREFIXES):
+        return True
     if dot and any(first == _begins(each) for each in includes):
         return True
     return (
