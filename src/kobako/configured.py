@@ -71,8 +71,12 @@ def _with_schema(resource: Resource, given: type[msgspec.Struct] | JsonObject) -
     """Return a resource that validates by its schema; what it validates besides comes after."""
     by_schema, further = schema.validator(given), resource.validate
     validate = by_schema if further is as_given else lambda data, path: further(by_schema(data, path), path)
+    fields = resource.known_fields
     return msgspec.structs.replace(
-        resource, validate=validate, data_schema=resource.data_schema or schema.described(given)
+        resource,
+        validate=validate,
+        data_schema=resource.data_schema or schema.described(given),
+        known_fields=schema.closed_fields(given) if fields is None else fields,
     )
 
 
