@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from kobako import assembly
+from kobako import assembly, configured
 from kobako.backends import open_cache, open_database
 from kobako.databases.base import Clock
 from kobako.http import asgi
@@ -72,6 +72,7 @@ class App:
                 clock=clock,
             )
         )
+        self.warnings = configured.warnings(settings, (kind for each in self._plugins for kind in each.resources))
 
     async def answer(self, request: Request) -> Response:
         """Serve one request, as if it had come from the network."""
@@ -92,6 +93,12 @@ class App:
             finally:
                 await self._database.close()
         return done
+
+    async def pending(self) -> list[str]:
+        """Return the migrations of plugins that were not run yet, in words. Called while the app is open."""
+        backends = self.site.backends
+        found = [(each.name, await migrations.pending(backends, each.name, each.migrations)) for each in self._plugins]
+        return [f"plugin {plugin}: {name}" for plugin, names in found for name in names]
 
     @asynccontextmanager
     async def transaction(self, *writes: Target) -> AsyncIterator[Transaction]:
