@@ -25,28 +25,29 @@ ifeq ($(wildcard $(HOME)/.rustup),)
 export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
 endif
 
-.PHONY: help serve check test test-postgresql fuzz oracle bench profile lint fmt
+.PHONY: help serve check test test-postgresql fuzz oracle bench profile lint docs fmt
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make serve   start the server on http://127.0.0.1:8888/v1/, with its data in this folder"
-	@echo "make check   format, lint, types and the quick tests: before each commit, about a minute"
+	@echo "make check   format, lint, types, docs and the quick tests: before each commit, about a minute"
 	@echo "make test    all of that, and the tests with real servers and clients"
 	@echo "make test-postgresql  the API on PostgreSQL behind PgBouncer, in partitions, and serializable"
 	@echo "make fuzz    10,000 odd requests to a real server: before each release; REQUESTS=, SEED= choose others"
 	@echo "make oracle  writers, pollers and faults on a real server, for long; BACKEND=, OPERATIONS=, KILLS=, SEED= choose"
 	@echo "make bench   Kobako beside Kinto, PocketBase and the limit: docs/benchmarks.md; ROUNDS=, ONLY=, QUICK=1 choose"
 	@echo "make profile where the time of a request goes, as a flame graph in .cache/bench; WORKLOAD= chooses"
+	@echo "make docs    these documents and the API reference as a site: .cache/docs/html/index.html"
 	@echo "make fmt     put the code into its format, and mend what the linter can"
 
 serve: $(VENV)/.runtime
 	@$(BIN)/python -m kobako start $(ARGS)
 
-check: lint
+check: lint docs
 	$(PYTEST) -m "not slow and not server and not clients"
 
-test: lint
+test: lint docs
 	$(PYTEST)
 
 # A few minutes each; `make test` has a part of it.
@@ -76,6 +77,10 @@ lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# A warning is told once only: after one, all is read anew.
+docs: $(VENV)/.development
+	$(BIN)/sphinx-build -q -W -d .cache/docs/pages docs .cache/docs/html || { rm -rf .cache/docs; exit 1; }
 
 fmt: $(VENV)/.development
 	$(BIN)/ruff format .

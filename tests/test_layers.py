@@ -2,7 +2,8 @@
 
 protocol, settings <- */base.py <- model <- http <- app <- server, cli; adapters know `protocol` and the contracts, and
 only `backends`, below app, knows them;
-`plugin` and `configured` are of the layer of `app`; `resources` are written with the toolkit's public names only.
+`assembly`, `configured`, `plugin` and `routes` are of the layer of `app`; `resources` are written with the
+toolkit's public names only.
 """
 
 import ast
@@ -63,7 +64,7 @@ def layer(module: str) -> str:
         return "contracts"
     if head in ADAPTERS:
         return "adapters"
-    if head in ("app", "configured", "plugin"):
+    if head in ("app", "assembly", "configured", "plugin", "routes"):
         return "app"
     if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "logs"):
         return "server"

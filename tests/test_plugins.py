@@ -3,6 +3,7 @@
 Source: objects, 27.1, 27.2 and 27.5; HTTP API, 16.15.
 """
 
+import asyncio
 import importlib
 import logging
 import re
@@ -16,10 +17,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from examples import forest
 from tests.conftest import SETTINGS
 
-from kobako import App, IdGenerator, Plugin, Resource, SettingsError, View, json_response, read_options, read_settings
+from kobako import (
+    App,
+    IdGenerator,
+    Plugin,
+    Resource,
+    SettingsError,
+    View,
+    cli,
+    json_response,
+    read_options,
+    read_settings,
+)
 from kobako.logs import configure
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
@@ -195,11 +208,90 @@ def test_options_of_what_is_not_included_are_unknown(read: Read) -> None:
 
 
 async def test_settings_by_type_hold_for_resources_of_plugins(read: Read, mine: ModuleType) -> None:
-    mine.__dict__["plugin"] = lambda settings: Plugin(name="mine", resources=[Resource(name="shelf", path="/shelves")])
+    mine.__dict__["plugin"] = lambda settings: Plugin(name="mine", resources=[SHELF])
     settings = read("kobako.includes = mine", "kobako.shelf_create_principals = system.Everyone")
 
     async with Client(App(settings, RESOURCES)) as client:
         assert (await client.anonymous().post("/shelves", data={})).status == 201
+
+
+SHELF = Resource(name="shelf", path="/shelves")
+
+
+@pytest.fixture
+def shelves(mine: ModuleType) -> None:
+    """A plugin with a kind of object."""
+    mine.__dict__["plugin"] = lambda settings: Plugin(name="mine", resources=[SHELF])
+
+
+async def test_they_come_from_the_environment_too(read: Read, shelves: None) -> None:
+    settings = read("kobako.includes = mine", KOBAKO_SHELF_CREATE_PRINCIPALS="system.Everyone")
+
+    async with Client(App(settings, RESOURCES)) as client:
+        assert (await client.anonymous().post("/shelves", data={})).status == 201
+        assert client.app.warnings == []
+
+
+def test_the_environment_may_say_itself_that_there_is_a_plugin(read: Read, shelves: None) -> None:
+    settings = read(KOBAKO_INCLUDES="mine", KOBAKO_SHELF_ID_GENERATOR="uuid4", OTHERS_ID_GENERATOR="snowflake")
+
+    assert settings.id_generators == {"shelf": "uuid4"}
+    assert App(settings, RESOURCES).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("buket_create_principals", "bucket_create_principals"),
+        ("shelv_create_principals", "shelf_create_principals"),
+        ("shelv_id_generator", "shelf_id_generator"),
+    ],
+)
+def test_a_kind_of_object_that_no_plugin_brings_is_told(read: Read, shelves: None, name: str, meant: str) -> None:
+    value = "uuid4" if name.endswith("generator") else "system.Everyone"
+    warning = f"did you mean '{meant}'?"
+
+    with pytest.raises(SettingsError, match=rf"^Unknown setting 'kobako\.{name}': did you mean '{meant}'\?$"):
+        App(read("kobako.includes = mine", f"kobako.{name} = {value}"), RESOURCES)
+    for settings in (
+        read("kobako.includes = mine", f"kinto.{name} = {value}"),
+        read("kobako.includes = mine", **{f"KOBAKO_{name.upper()}": value}),
+    ):
+        assert settings.warnings == ()
+        [told] = App(settings, RESOURCES).warnings
+        assert told.endswith(warning)
+
+
+def test_a_parent_is_among_the_resources_of_the_app() -> None:
+    with pytest.raises(SettingsError, match=r"^The parent of resource 'spot' is 'trail', which the app has not\.$"):
+        App(SETTINGS, RESOURCES, plugins=[Plugin(name="a", resources=[forest.SPOT])])
+
+
+def test_the_start_tells_which_migrations_were_not_run(
+    tmp_path: Path, mine: ModuleType, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def migrate(app: App) -> None:
+        pass
+
+    monkeypatch.chdir(tmp_path)
+    names = ["one"]
+    mine.__dict__["plugin"] = lambda settings: Plugin(name="mine", migrations=dict.fromkeys(names, migrate))
+    ini = tmp_path / "kobako.ini"
+    ini.write_text("[app:main]\nkobako.includes = mine\n")
+
+    def told() -> list[str]:
+        caplog.clear()
+        asyncio.run(cli._prepare(read_settings(ini, {})))
+        return [each.getMessage() for each in caplog.records if each.name == "kobako"]
+
+    of_a_new_file = told()
+    names += ["two", "three"]
+    of_a_new_version = told()
+    CliRunner().invoke(cli.cli, ["migrate", "--ini", str(ini)], catch_exceptions=False)
+
+    assert of_a_new_file == []
+    assert of_a_new_version == [f"Not run yet, by `kobako migrate`: plugin mine: {each}." for each in names[1:]]
+    assert told() == []
 
 
 # Ids and renderers

@@ -354,7 +354,7 @@ def progress(level: int | None) -> "Iterator[Tell]":
 
 
 async def _prepare(settings: "Settings") -> None:
-    """Make a database that is not there yet, and open and close it: what is wrong with it is told before serving."""
+    """Make a database that is not there yet, and open and close it: what is wrong is told before serving."""
     from kobako import stock
     from kobako.server import stock_app
 
@@ -362,7 +362,9 @@ async def _prepare(settings: "Settings") -> None:
     if stock.is_new(settings) and not settings.readonly:
         await app.migrate()
     async with app:
-        pass
+        not_run = [] if stock.is_in_memory(settings) else await app.pending()
+    for sentence in (*app.warnings, *(f"Not run yet, by `kobako migrate`: {each}." for each in not_run)):
+        _log.warning("%s", sentence)
 
 
 def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> None:

@@ -17,7 +17,7 @@ from kobako.model.resource import Resource, as_given
 from kobako.protocol import ids
 from kobako.protocol.ids import IdGenerator
 from kobako.protocol.jsontext import JsonObject
-from kobako.settings import Settings, SettingsError, imports
+from kobako.settings import Settings, SettingsError, imports, unknown
 
 ID_GENERATORS: Final = {"uuid4": ids.UUID4, "name": ids.NAME, "relaxed_uuid": ids.RELAXED_UUID}
 ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "create")
@@ -28,15 +28,25 @@ T = TypeVar("T")
 def served(resources: Iterable[Resource], settings: Settings) -> list[Resource]:
     """Return the resources as the settings change them, each once: none without a storage, where there are no objects.
 
-    Raises SettingsError for objects without permissions.
+    Raises SettingsError for objects without permissions, or without the kind of object that they are in.
     """
     if not settings.storage_backend:
         return []
     if not settings.permission_backend:
         raise SettingsError("Setting 'permission_backend' is empty, or its step left out: objects need permissions.")
-    return [
-        _configured(each, settings) for each in once("resource", [{each.name: each} for each in resources]).values()
-    ]
+    found = once("resource", [{each.name: each} for each in resources])
+    for each in found.values():
+        if each.parent and each.parent.name not in found:
+            raise SettingsError(f"The parent of resource '{each.name}' is '{each.parent.name}', which the app has not.")
+    return [_configured(each, settings) for each in found.values()]
+
+
+def warnings(settings: Settings, resources: Iterable[Resource]) -> list[str]:
+    """Return what is strange about the settings, beside what they tell themselves, once all resources are known.
+
+    Raises SettingsError for a setting under our own prefix about a kind of object that nothing brings.
+    """
+    return unknown(settings.undecided, [each.name for each in (*resources, permissions.PERMISSIONS)])
 
 
 def _configured(resource: Resource, settings: Settings) -> Resource:
@@ -71,8 +81,12 @@ def _with_schema(resource: Resource, given: type[msgspec.Struct] | JsonObject) -
     """Return a resource that validates by its schema; what it validates besides comes after."""
     by_schema, further = schema.validator(given), resource.validate
     validate = by_schema if further is as_given else lambda data, path: further(by_schema(data, path), path)
+    fields = resource.known_fields
     return msgspec.structs.replace(
-        resource, validate=validate, data_schema=resource.data_schema or schema.described(given)
+        resource,
+        validate=validate,
+        data_schema=resource.data_schema or schema.described(given),
+        known_fields=schema.closed_fields(given) if fields is None else fields,
     )
 
 

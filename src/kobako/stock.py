@@ -75,9 +75,14 @@ def check_workers(settings: Settings, workers: int) -> None:
             raise SettingsError(f"Setting '{name}' is '{kind}': each of {workers} workers would have data of its own.")
 
 
+def is_in_memory(settings: Settings) -> bool:
+    """Tell whether the objects are in the memory of the server, which no other process sees."""
+    return settings.storage_backend in MEMORY["storage_backend"]
+
+
 def check_others_see(settings: Settings) -> None:
-    """Raise SettingsError where the objects are in the memory of the server, which no other process sees."""
-    if settings.storage_backend in MEMORY["storage_backend"]:
+    """Raise SettingsError where no other process sees the objects."""
+    if is_in_memory(settings):
         raise SettingsError("Setting 'storage_backend' is 'memory': only the server itself sees what is in it.")
 
 

@@ -207,7 +207,7 @@ async def test_a_version_file_in_the_package_serves_where_the_settings_have_none
 ) -> None:
     files = [tmp_path / "package.json", tmp_path / "config.json"]
     files[place].write_text('{"version": "2.0"}')
-    monkeypatch.setattr("kobako.app.VERSION_FILES", files)
+    monkeypatch.setattr("kobako.assembly.VERSION_FILES", files)
     async with served(settings, version_json_path=str(tmp_path / "missing.json")) as client:
         response = await client.get("/__version__")
 

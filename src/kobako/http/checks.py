@@ -12,8 +12,10 @@ from kobako.model.inheritance import Action
 from kobako.model.resource import Target
 from kobako.permission.base import Acl
 from kobako.protocol import etags
-from kobako.protocol.errors import ModifiedMeanwhile, UnknownObject, invalid
+from kobako.protocol.errors import InvalidParameters, ModifiedMeanwhile, Problem, UnknownObject, invalid
 from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.ordering import equal
+from kobako.protocol.selection import MISSING
 from kobako.storage.base import Stored
 
 
@@ -39,6 +41,20 @@ def require_same_id(target: Target, data: JsonObject | None) -> None:
     """Raise InvalidParameters if the data has another id than the URL."""
     if data is not None and data.get("id", target.id) != target.id:
         raise invalid("body", "id", "Object id does not match existing object")
+
+
+def require_readonly_fields(target: Target, data: JsonObject, old: JsonObject) -> None:
+    """Raise InvalidParameters if a field that stays as it is would change, or go."""
+    kept = [each for each in target.resource.readonly_fields if each in old]
+    if changed := [each for each in kept if not equal(old[each], data.get(each, MISSING))]:
+        raise InvalidParameters([Problem("body", each, f"Cannot modify {each}") for each in changed])
+
+
+def with_readonly_fields(target: Target, data: JsonObject, old: JsonObject) -> JsonObject:
+    """Return what replaces an object, with the fields that stay as they are. Raises InvalidParameters."""
+    kept = {each: old[each] for each in target.resource.readonly_fields if each in old}
+    require_readonly_fields(target, data := {**kept, **data}, old)
+    return data
 
 
 def existing(target: Target, stored: Stored | None) -> Stored:

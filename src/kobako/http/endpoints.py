@@ -37,7 +37,7 @@ async def get_object(call: Call) -> Response:
     if given.preconditions.unchanged(stored.last_modified):
         return not_modified(stored.last_modified)
     checks.require_version(given, stored, rights)
-    fields = query.read_fields(given.params)
+    fields = query.read_fields(given.params, inputs.known_fields(call.target.resource))
     await reads.record(call, [stored], fields=fields)
     if fields:
         response = data_response(project(stored.data(), fields), stored.last_modified)
@@ -71,6 +71,8 @@ async def put_object(call: Call) -> Response:
     if data is None:
         # Only the permissions change; the object gets a new version all the same.
         data = old.data() if old else {}
+    if old:
+        data = checks.with_readonly_fields(target, data, old.data())
     old_acl = await tx.permission.acl(target.uri) if old else {}
     acl = acls.with_owner(acls.replaced(old_acl, given.body.permissions), checks.owner(call))
     new = await objects.write(tx, target, data, acl, old=old, old_acl=old_acl, by=call.caller.user)
@@ -97,6 +99,7 @@ async def patch_object(call: Call) -> Response:
         data = target.resource.patch(target, before, data)
     data = target.resource.validate(data, "")
     checks.require_same_id(target, data)
+    checks.require_readonly_fields(target, data, before)
     acl = acls.with_owner(acl, checks.owner(call))
     new = await objects.write(tx, target, data, acl, old=old, old_acl=old_acl, by=call.caller.user)
     behavior = call.request.headers.get("response-behavior") or "full"

@@ -12,6 +12,7 @@ import msgspec
 
 from kobako.http import cors
 from kobako.http.site import Call
+from kobako.model.resource import Resource
 from kobako.protocol import etags, params, patching, payload
 from kobako.protocol.errors import InvalidParameters, NotAcceptable, Problem, UnsupportedMediaType, invalid
 from kobako.protocol.etags import Preconditions
@@ -24,6 +25,7 @@ JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 PATCHES: Final = (JSON, MERGE_PATCH, JSON_PATCH)
+OF_THE_SERVER: Final = ("id", "last_modified", "deleted")
 BEHAVIORS: Final = ("full", "light", "diff")
 
 
@@ -61,6 +63,11 @@ def read(call: Call, *, body: bool = False) -> Inputs:
     elif body and request.body:
         content = _read_body(call, problems)
     return Inputs(preconditions, parameters, content, operations, problems)
+
+
+def known_fields(resource: Resource) -> frozenset[str] | None:
+    """Return the fields that a query may name, None for any."""
+    return None if resource.known_fields is None else frozenset((*resource.known_fields, *OF_THE_SERVER))
 
 
 def media_type(request: Request) -> str:

@@ -135,6 +135,7 @@ async def _list_query(call: Call, given: Inputs) -> ListQuery:
         now=call.tx.now,
         paginate_by=settings.paginate_by,
         max_fetch=settings.storage_max_fetch_size,
+        known=inputs.known_fields(call.target.resource),
     )
     if restrict is None:
         return wanted

@@ -18,7 +18,11 @@ from kobako.settings import Settings
 
 Kind = Literal["list", "object", "batch", "utility", "view"]
 Run = Callable[["Call"], Awaitable[Response]]
+"""What answers a request: an endpoint, or a function of a view. Raises ApiError."""
+
 Check = Callable[[], Awaitable[bool | None]]
+"""Whether something works, for the heartbeat."""
+
 Writes = Callable[[Request, Mapping[str, str]], Iterable[Target]]
 """(request, ids in its URL) -> what a view may write."""
 Offline = Callable[["Site", Request], Awaitable[Response]]

@@ -78,10 +78,18 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     validate: Validate = as_given
     data_schema: JsonObject = {}
     """The fields, as a JSON Schema: for the readers of `/__api__`. What holds is what `validate` says."""
+    known_fields: tuple[str, ...] | None = None
+    """The fields that objects may have, besides the server's: those of a closed schema, if not given; None: any.
+
+    Filters, orders and `_fields` name no others.
+    """
+    readonly_fields: tuple[str, ...] = ()
+    """Fields that stay as they are once they have a value; a PUT may leave them out."""
     patch: Patch | None = None
     prepare: Prepare | None = None
     react: React | None = None
     restrict: Restrict | None = None
+    # Without methods there is no such endpoint.
     list_methods: tuple[str, ...] = LIST_METHODS
     object_methods: tuple[str, ...] = OBJECT_METHODS
     tells_missing_parent: bool = False

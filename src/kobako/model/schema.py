@@ -41,6 +41,19 @@ def described(schema: type[msgspec.Struct] | JsonObject) -> JsonObject:
     return _inlined(whole, whole.get("$defs", {}), frozenset())  # type: ignore[no-any-return]
 
 
+def closed_fields(schema: type[msgspec.Struct] | JsonObject) -> tuple[str, ...] | None:
+    """Return the fields that data of a schema may have, None if it may have any: a Struct keeps its own only.
+
+    >>> closed_fields({"properties": {"a": {}}, "additionalProperties": False})
+    ('a',)
+    """
+    whole = described(schema)
+    is_closed = not isinstance(schema, dict) or (
+        whole.get("additionalProperties") is False and "patternProperties" not in whole
+    )
+    return tuple(whole.get("properties", {})) if is_closed else None
+
+
 def _read(schema: type[msgspec.Struct], data: JsonObject, path: str) -> JsonObject:
     own = {name: value for name, value in data.items() if name not in MANAGED}
     try:

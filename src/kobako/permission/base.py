@@ -14,7 +14,10 @@ Acl = Mapping[str, Collection[str]]
 """Permission -> the principals that have it. Permissions without principals are absent."""
 
 EVERYONE = "system.Everyone"
+"""The principal that every request has."""
+
 AUTHENTICATED = "system.Authenticated"
+"""The principal of whoever said who they are."""
 
 
 class Permission(Protocol):

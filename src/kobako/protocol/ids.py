@@ -44,5 +44,10 @@ def _name() -> str:
 _NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 
 UUID4: Final = IdGenerator(re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), _uuid4)
+"""Version 4, in lower case: the default."""
+
 RELAXED_UUID: Final = IdGenerator(_NAME_PATTERN, _uuid4)
+"""Names, of which new ones are UUIDs."""
+
 NAME: Final = IdGenerator(_NAME_PATTERN, _name)
+"""Names: letters, digits, - and _; new ones have eight characters."""

@@ -17,6 +17,7 @@ MAX_DIGITS = 300
 """Digits of an integer: any of them still has a nearest double, by which it is compared."""
 
 JsonObject = dict[str, Any]
+"""A JSON object, as Python has it."""
 
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()

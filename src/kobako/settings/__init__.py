@@ -6,7 +6,7 @@
 from kobako.settings.fields import POOL, EventListener, Policy, Settings, all_by_name
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
 from kobako.settings.options import read_options
-from kobako.settings.reading import read_settings, shown
+from kobako.settings.reading import read_settings, shown, unknown
 from kobako.settings.steps import Feature
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "read_options",
     "read_settings",
     "shown",
+    "unknown",
 ]

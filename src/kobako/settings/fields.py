@@ -25,6 +25,7 @@ from kobako.protocol.addresses import Range
 from kobako.settings import dotted, parsing, steps
 from kobako.settings.configfile import ConfigFile
 from kobako.settings.logsections import LogRule
+from kobako.settings.sources import Entry
 from kobako.settings.steps import Feature
 
 PARSERS: Final[dict[Any, parsing.Parser]] = {
@@ -319,6 +320,8 @@ class Settings:
     """All that file and environment say, as texts, by name without prefix: for what was written for Pyramid."""
     plugin_options: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What is said of plugins that are included, as it is written: see `read_options`."""
+    undecided: tuple[Entry, ...] = field(default=(), compare=False)
+    """What is said of kinds of objects that are not of the stock server: App knows whether a plugin brings them."""
 
     features: frozenset[Feature] = field(init=False, compare=False)
     """What the steps of the start bring; of what they leave out, the settings are as if not given."""

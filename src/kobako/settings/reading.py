@@ -7,7 +7,7 @@ Source: HTTP API, section 16; objects, 24 and 26.4.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,12 +36,16 @@ def read_settings(
     """
     options = _options(ini, http_port)
     in_file = sources.from_file(options)
+    brings = _brings_resources(in_file, environ)
+
+    def is_member(name: str, is_prefixed: bool) -> bool:
+        return names.member(name) is not None and (names.exists(name, resources) or (brings and is_prefixed))
+
     in_environment = sources.from_environment(
-        environ,
-        [*names.FIXED, *in_file, *_of_listeners(in_file, environ)],
-        lambda name: names.member(name) is not None and names.exists(name, resources),
+        environ, [*names.FIXED, *in_file, *_of_listeners(in_file, environ)], is_member
     )
     entries = in_file | in_environment
+    undecided = [each for each in entries.values() if brings and _is_undecided(each.name, resources)]
     is_modern = ini is not None and not sources.is_of_cliquet(options)
     values = _fixed(entries) | _families(entries)
     values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
@@ -51,8 +55,8 @@ def read_settings(
     log_rules, strange = read_logging(ini, values.get("logging_renderer"), http_port) if ini else ((), [])
     warnings = [
         *strange,
-        *_unknown([each for each in in_file.values() if not _is_of_plugin(each.name, settings.includes)], resources),
-        *_misspelt(environ, resources),
+        *unknown([each for each in in_file.values() if not _is_of_plugin(each.name, settings.includes)], resources),
+        *_misspelt(environ, resources, {each.label for each in undecided}),
         *_without_effect(entries),
         *_about_steps(entries),
         *_ignored_pools(entries, settings),
@@ -61,7 +65,13 @@ def read_settings(
     config = configfile.describe(ini) if ini else None
     given = {name: entry.raw for name, entry in entries.items()}
     return replace(
-        settings, warnings=tuple(warnings), eos_text=eos_text, config=config, log_rules=log_rules, given=given
+        settings,
+        warnings=tuple(warnings),
+        eos_text=eos_text,
+        config=config,
+        log_rules=log_rules,
+        given=given,
+        undecided=tuple(undecided),
     )
 
 
@@ -175,9 +185,30 @@ def _policy(name: str, entries: Entries, listed: Entry) -> Policy:
 
 def _of_listeners(in_file: Entries, environ: Mapping[str, str]) -> list[str]:
     """Return the names of the settings about each listener, whose own names file or environment list."""
-    listed = in_file | sources.from_environment(environ, ["event_listeners"], lambda name: False)
-    found = parsing.words(listed["event_listeners"].raw) if "event_listeners" in listed else ()
+    found = _listed("event_listeners", in_file, environ)
     return [f"event_listeners.{name}.{about}" for name in found for about in ("use", "actions", "resources")]
+
+
+def _listed(name: str, in_file: Entries, environ: Mapping[str, str]) -> Sequence[str]:
+    """Return the words of a setting that says which others there are."""
+    found = in_file | sources.from_environment(environ, [name])
+    return parsing.words(found[name].raw) if name in found else ()
+
+
+def _brings_resources(in_file: Entries, environ: Mapping[str, str]) -> bool:
+    """Tell whether there is a plugin that may bring kinds of objects which only App knows."""
+    return any(_is_foreign(each) for each in _listed("includes", in_file, environ))
+
+
+def _is_foreign(include: str) -> bool:
+    try:
+        return dotted.resolve("plugin", include) not in dotted.OFFERED["plugin"]
+    except ValueError:
+        return True
+
+
+def _is_undecided(name: str, resources: Collection[str]) -> bool:
+    return names.member(name) is not None and name not in names.KNOWN and not names.exists(name, resources)
 
 
 def _listeners(entries: Entries) -> Iterator[EventListener]:
@@ -234,7 +265,7 @@ def _begins(include: str) -> str:
     return include.rpartition(".")[2].lower()
 
 
-def _unknown(entries: Collection[Entry], resources: Collection[str]) -> list[str]:
+def unknown(entries: Iterable[Entry], resources: Collection[str]) -> list[str]:
     """Return a warning for each unknown setting. Raises SettingsError for one under our own prefix."""
     warnings = []
     for entry in entries:
@@ -247,12 +278,13 @@ def _unknown(entries: Collection[Entry], resources: Collection[str]) -> list[str
     return warnings
 
 
-def _misspelt(environ: Mapping[str, str], resources: Collection[str]) -> list[str]:
+def _misspelt(environ: Mapping[str, str], resources: Collection[str], undecided: Set[str]) -> list[str]:
     """Return a warning for each variable that is nearly a setting; others with our prefix may be anybody's."""
     return [
         f"Unknown variable '{variable}': did you mean '{close}'?"
         for variable, name in sources.prefixed(environ)
-        if not names.exists(name, resources)
+        if variable not in undecided
+        and not names.exists(name, resources)
         and sources.variable(name) not in {sources.variable(known) for known in names.KNOWN}
         and (close := names.nearest(name, resources, cutoff=0.85))
     ]

@@ -79,16 +79,16 @@ def _own_prefixes(options: Mapping[str, str]) -> list[str]:
 
 
 def from_environment(
-    environ: Mapping[str, str], names: Iterable[str], is_member: Callable[[str], bool]
+    environ: Mapping[str, str], names: Iterable[str], is_member: Callable[[str, bool], bool] = lambda _, __: False
 ) -> dict[str, Entry]:
     """Return what the variables say, by name.
 
     `names` are the settings that exist once or stand in the file, `is_member` tells those of families by
-    name. Variables that are neither are somebody else's: Kubernetes, for one, sets KOBAKO_PORT for a service
-    of that name.
+    name, and whether the variable bears one of our prefixes. Variables that are neither are somebody else's:
+    Kubernetes, for one, sets KOBAKO_PORT for a service of that name.
 
     >>> environ = {"READONLY": "true", "KINTO_READONLY": "no"}
-    >>> from_environment(environ, ["readonly"], lambda name: False)["readonly"].raw
+    >>> from_environment(environ, ["readonly"])["readonly"].raw
     'no'
     """
     by_variable = {variable(name): name for name in names}
@@ -96,7 +96,7 @@ def from_environment(
     for full_name, raw in environ.items():
         rank, rest = _without_prefix(full_name)
         name = by_variable.get(rest, rest.lower())
-        known = rest in by_variable or is_member(name)
+        known = rest in by_variable or is_member(name, rank < len(PREFIXES))
         if known and (name not in found or rank < found[name].rank):
             found[name] = Entry(name, raw, rank, full_name)
     return found

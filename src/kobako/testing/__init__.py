@@ -1,7 +1,7 @@
 """The contracts as test classes, for kobako's own backends and for those of others.
 
 A backend joins by giving a fixture: `database`, an opened and migrated Database that takes its time from the
-fixture `clock`; or `cache`, a Cache likewise. A class runs every test of the contract; nobody skips one:
+fixture `clock`; or `cache`, a Cache likewise. A class runs every test of the contract; nobody skips one::
 
     class TestSQLite(DatabaseContract, StorageContract, PermissionContract):
         @pytest.fixture

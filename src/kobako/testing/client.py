@@ -1,8 +1,10 @@
-"""An in-process client: requests go to an App without a network. For the tests of servers built with Kobako.
+"""An in-process client: requests go to an App without a network.
 
-async with Client(settings) as client:
-    response = await client.put("/buckets/b", data={"a": 1})
-    assert response.status == 201
+For the tests of servers built with Kobako::
+
+    async with Client(app) as client:
+        response = await client.put("/buckets/b", data={"a": 1})
+        assert response.status == 201
 """
 
 import base64
