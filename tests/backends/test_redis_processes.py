@@ -17,7 +17,7 @@ from kobako.databases.base import BackendUnavailable
 from kobako.databases.redis import RedisDatabase
 from kobako.storage.base import Place, Stored
 from kobako.testing.concurrency import poll
-from kobako.testing.fixtures import RECORDS, put, read
+from kobako.testing.fixtures import RECORDS, ids, put, read
 
 pytestmark = pytest.mark.server
 
@@ -87,17 +87,17 @@ def run_writers(target: Target, name: str) -> dict[str, int]:
     return asyncio.run(write_many(target, name))
 
 
-async def write_and_stall(target: Target, told: "Queue[bool]") -> None:
+async def write_and_stall(target: Target, told: "Queue[bool]", go_on: "Queue[bool]") -> None:
     database = target.database()
     await database.open()
     async with database.begin([RECORDS]) as unit:
         await unit.storage.put(RECORDS, "stalled", "{}")
         told.put(True)
-        await asyncio.sleep(3600)
+        await asyncio.to_thread(go_on.get)
 
 
-def run_and_stall(target: Target, told: "Queue[bool]") -> None:
-    asyncio.run(write_and_stall(target, told))
+def run_and_stall(target: Target, told: "Queue[bool]", go_on: "Queue[bool]") -> None:
+    asyncio.run(write_and_stall(target, told, go_on))
 
 
 # What must hold.
@@ -125,15 +125,38 @@ async def test_writers_of_several_processes_lose_nothing_and_a_poller_misses_not
     record_property("figures", f"{len(written)} writes, {polls} polls in {time.monotonic() - began:.1f} s")
 
 
+async def stalled(target: Target, processes: list[BaseProcess]) -> "tuple[BaseProcess, Queue[bool]]":
+    """Return a process that has written an object, and commits when it is told to."""
+    told, go_on = spawn.Queue(), spawn.Queue()
+    process = spawn.Process(target=run_and_stall, args=(target, told, go_on))
+    process.start()
+    processes.append(process)
+    assert await asyncio.to_thread(told.get, timeout=30)
+    return process, go_on
+
+
+async def test_s2_a_write_that_commits_late_in_another_process_is_not_missed(
+    database: RedisDatabase, target: Target, processes: list[BaseProcess]
+) -> None:
+    """S2."""
+    _, go_on = await stalled(target, processes)
+    writing = asyncio.create_task(put(database, "r2"))
+    await asyncio.sleep(0.05)
+    etag, seen = await poll(database, 0)
+
+    go_on.put(True)
+
+    await writing
+    _, later = await poll(database, etag)
+    assert seen == []
+    assert ids(later) == ["stalled", "r2"]
+
+
 async def test_c24_a_process_killed_in_the_middle_of_a_unit_leaves_nothing_of_it(
     database: RedisDatabase, target: Target, processes: list[BaseProcess]
 ) -> None:
     """C24: and others write again once its turn has run out."""
-    told = spawn.Queue()
-    process = spawn.Process(target=run_and_stall, args=(target, told))
-    process.start()
-    processes.append(process)
-    assert await asyncio.to_thread(told.get, timeout=30)
+    process, _ = await stalled(target, processes)
     waiting = asyncio.create_task(put(database, "r1"))
     await asyncio.sleep(0.05)
     assert not waiting.done()

@@ -20,9 +20,10 @@ from kobako.protocol import jsontext
 from kobako.protocol.filters import MEANINGS
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.storage import sql
+from kobako.storage.base import DuplicateTimestamp
 from kobako.storage.sqlite_columns import DIALECT
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
-from kobako.testing.fixtures import RECORDS, get, put, read
+from kobako.testing.fixtures import RECORDS, Refused, get, ids, put, read
 
 
 @pytest.fixture
@@ -215,6 +216,37 @@ class TestReading:
 
         assert await waiting is None
         await database.close()
+
+    async def test_c18_failing_units_leave_readers_and_the_writer_free(
+        self, database: SQLiteDatabase, path: Path
+    ) -> None:
+        """C18: 10,000 of them, of every kind."""
+        taken = (await put(database, "taken")).last_modified
+        await put(database, "last")
+
+        async def fail(n: int) -> None:
+            with pytest.raises((Refused, DuplicateTimestamp, apsw.Error)):  # noqa: PT012
+                async with database.begin([RECORDS] if n % 4 else []) as unit:
+                    if n % 4 == 1:
+                        await unit.storage.put(RECORDS, "r1", "{}", taken)
+                    if n % 4 == 2:
+                        unit.session.run("SELECT nothing")
+                    await unit.storage.get(RECORDS, "last")
+                    if n % 4 == 3:
+                        await unit.storage.put(RECORDS, "r1", "{}")
+                    raise Refused
+
+        async def fail_often(first: int) -> None:
+            for n in range(first, 10_000, 8):
+                await fail(n)
+
+        await asyncio.gather(*map(fail_often, range(8)))
+
+        assert ids(await read(database)) == ["last", "taken"]
+        apsw.Connection(str(path)).execute("BEGIN EXCLUSIVE; ROLLBACK")
+        # All that readers hold is theirs again: the log can be taken up to its end.
+        busy, left, moved = apsw.Connection(str(path)).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
+        assert (busy, left) == (0, moved)
 
     @pytest.mark.timeout(60)
     async def test_a_long_search_leaves_the_loop_free_and_ends_when_it_is_cancelled(

@@ -1,11 +1,15 @@
 """The cache in SQLite: the contracts, and what only it has."""
 
 import asyncio
+import multiprocessing
 from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import apsw
 import pytest
+from tests.backends.server_caches import ROUNDS, TASKS, WORKERS, hammer
 
 from kobako.cache import sqlite
 from kobako.cache.sqlite import SQLiteCache
@@ -103,3 +107,13 @@ async def test_a_file_locked_for_too_long_is_unavailable(
     assert not await cache.check()
     other.execute("ROLLBACK")
     assert await cache.check()
+
+
+@pytest.mark.slow
+async def test_c19_many_workers_write_and_expire_the_same_keys(path: Path) -> None:
+    """C19."""
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as workers:
+        ends = [loop.run_in_executor(workers, hammer, partial(SQLiteCache, path, "a_b:"), n) for n in range(WORKERS)]
+
+        assert await asyncio.gather(*ends) == [TASKS * ROUNDS] * WORKERS

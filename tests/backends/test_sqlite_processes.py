@@ -16,7 +16,7 @@ import pytest
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.storage.base import Stored
 from kobako.testing.concurrency import poll
-from kobako.testing.fixtures import RECORDS, put, read
+from kobako.testing.fixtures import RECORDS, ids, put, read
 
 PROCESSES = 4
 WRITERS = 2
@@ -98,7 +98,9 @@ async def write_and_stall(path: Path, acknowledged: Path) -> None:
     async with database.begin([RECORDS]) as unit:
         await unit.storage.put(RECORDS, "stalled", "{}")
         acknowledged.touch()  # noqa: ASYNC240
-        await asyncio.sleep(3600)
+        # Until the test removes it.
+        while acknowledged.exists():  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.01)
 
 
 def run_and_stall(path: Path, acknowledged: Path) -> None:
@@ -197,3 +199,21 @@ async def test_a_process_killed_in_the_middle_of_a_unit_leaves_nothing_of_it(
 
     written = await asyncio.wait_for(waiting, 5)
     assert await read(database) == [written]
+
+
+async def test_s2_a_write_that_commits_late_in_another_process_is_not_missed(
+    database: SQLiteDatabase, path: Path, tmp_path: Path, processes: list[BaseProcess]
+) -> None:
+    """S2."""
+    start(processes, run_and_stall, path, tmp_path / "stalled")
+    await until((tmp_path / "stalled").exists)
+    writing = asyncio.create_task(put(database, "r2"))
+    await asyncio.sleep(0.05)
+    etag, seen = await poll(database, 0)
+
+    (tmp_path / "stalled").unlink()
+
+    await writing
+    _, later = await poll(database, etag)
+    assert seen == []
+    assert ids(later) == ["stalled", "r2"]

@@ -131,7 +131,10 @@ class TestSharedCommits:
         assert [each.id for each in await read(database)] == ["last", "first"]
         assert len(commits) == 1
 
-    async def test_a_commit_that_fails_fails_for_all(self, database: SQLiteDatabase, writer: Writer, disk: str) -> None:
+    async def test_c16_a_commit_that_fails_fails_for_all(
+        self, database: SQLiteDatabase, writer: Writer, disk: str
+    ) -> None:
+        """C16: no connection can be cut here; the disk can refuse."""
         writer.connection.set_commit_hook(lambda: True)
 
         results = await asyncio.gather(*(put(database, f"r{n}") for n in range(10)), return_exceptions=True)
