@@ -57,7 +57,7 @@ async def move(source: Database, target: Database, tell: Tell) -> Moved:
             moved.objects += len(page)
             tell("Copying", len(page))
     async for acls in _named(source, _acls):
-        await _replace(target, acls)
+        await _grant(target, acls)
         moved.acls += len(acls)
     async for members in _named(source, _members):
         await _join(target, members)
@@ -143,11 +143,10 @@ async def _restore(target: Database, state: ListState, objects: Sequence[Stored]
             await unit.storage.restore(state, objects)
 
 
-async def _replace(target: Database, acls: Mapping[str, Mapping[str, Collection[str]]]) -> None:
+async def _grant(target: Database, acls: Mapping[str, Acl]) -> None:
     for attempt in attempts():
         async with attempt, target.begin([NOWHERE]) as unit:
-            for uri, acl in acls.items():
-                await unit.permission.replace(uri, acl)
+            await unit.permission.grant(acls)
 
 
 async def _join(target: Database, members: Mapping[str, Collection[str]]) -> None:

@@ -7,7 +7,7 @@ principals: strings that name a user, a group (by its URI), or everybody. Nothin
 Source: permission contract, objects 22; principals, HTTP API 4.4.
 """
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Protocol
 
 Acl = Mapping[str, Collection[str]]
@@ -55,6 +55,10 @@ class Permission(Protocol):
         """Return the ACL of an object; empty if it has none."""
         ...
 
+    async def acls_of(self, uris: Collection[str]) -> Mapping[str, Acl]:
+        """Return the ACLs of these objects, by URI; an object that has none is absent."""
+        ...
+
     async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
         """Return ACLs by URI, in that order, those behind `after`."""
         ...
@@ -65,6 +69,10 @@ class Permission(Protocol):
 
     async def replace(self, uri: str, acl: Acl) -> None:
         """Set the permissions named to exactly these principals; none of them removes it. Others stay."""
+        ...
+
+    async def grant(self, acls: Mapping[str, Acl]) -> None:
+        """Give permissions on objects, by URI, besides those that are given there already."""
         ...
 
     async def forget(self, uris: Collection[str]) -> None:
@@ -89,3 +97,15 @@ def is_under(uri: str, ancestors: Set[str]) -> bool:
             return True
         uri = uri.rpartition("/")[0]
     return False
+
+
+def by_uri(rows: Iterable[Iterable[str]]) -> dict[str, dict[str, list[str]]]:
+    """Return the ACLs that rows of (uri, permission, principal) make.
+
+    >>> by_uri([("/a", "read", "bob"), ("/a", "read", "eve")])
+    {'/a': {'read': ['bob', 'eve']}}
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for uri, permission, principal in rows:
+        found.setdefault(uri, {}).setdefault(permission, []).append(principal)
+    return found

@@ -60,6 +60,9 @@ class MemoryPermission:
     async def acl(self, uri: str) -> dict[str, list[str]]:
         return {permission: [*holders] for permission, holders in self._acls.get(uri, {}).items()}
 
+    async def acls_of(self, uris: Collection[str]) -> Mapping[str, Acl]:
+        return {uri: self._acls[uri] for uri in uris if uri in self._acls}
+
     async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
         return {uri: self._acls[uri] for uri in sorted(each for each in self._acls if each > after)[:limit]}
 
@@ -73,6 +76,11 @@ class MemoryPermission:
     async def replace(self, uri: str, acl: Acl) -> None:
         new = self._acls.get(uri, {}) | {permission: frozenset(holders) for permission, holders in acl.items()}
         self._set_acl(uri, new)
+
+    async def grant(self, acls: Mapping[str, Acl]) -> None:
+        for uri, acl in acls.items():
+            old = self._acls.get(uri, {})
+            self._set_acl(uri, old | {each: old.get(each, NOBODY).union(holders) for each, holders in acl.items()})
 
     async def forget(self, uris: Collection[str]) -> None:
         gone = frozenset(uris)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Set
 
 from kobako.databases.postgresql_session import Session
 from kobako.databases.shards import shard
-from kobako.permission.base import AUTHENTICATED, Acl
+from kobako.permission.base import AUTHENTICATED, Acl, by_uri
 
 GROUPS = "SELECT principal FROM members WHERE member = ANY($1::text[])"
 
@@ -33,6 +33,15 @@ SHARED = """
         AND permission = ANY($3::text[]) AND strpos(substr(uri, length($2) + 2), '/') = 0"""
 
 ACL = "SELECT permission, principal FROM aces WHERE bucket = $1 AND uri = $2"
+
+ACLS_OF = """
+    SELECT uri, permission, principal FROM unnest($1::text[], $2::text[]) AS u (bucket, uri)
+    JOIN aces USING (bucket, uri)"""
+
+GRANT = """
+    INSERT INTO aces (bucket, uri, permission, principal)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g (bucket, uri, permission, principal)
+    ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING"""
 
 REPLACE = """
     WITH wanted AS (SELECT * FROM unnest($4::text[], $5::text[]) AS w (permission, principal)),
@@ -115,12 +124,13 @@ class PostgreSQLPermission:
             acl.setdefault(permission, []).append(principal)
         return acl
 
+    async def acls_of(self, uris: Collection[str]) -> Mapping[str, Acl]:
+        """Return the ACLs of these objects."""
+        return by_uri(await self._run(ACLS_OF, [shard(uri) for uri in uris], list(uris)))
+
     async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
         """Return ACLs by URI."""
-        found: dict[str, dict[str, list[str]]] = {}
-        for uri, permission, principal in await self._run(ACLS, after, limit):
-            found.setdefault(uri, {}).setdefault(permission, []).append(principal)
-        return found
+        return by_uri(await self._run(ACLS, after, limit))
 
     async def members(self, after: str = "", limit: int = 1000) -> Mapping[str, Collection[str]]:
         """Return the users of each principal."""
@@ -134,6 +144,17 @@ class PostgreSQLPermission:
         wanted = [(permission, principal) for permission, principals in acl.items() for principal in principals]
         names, given = [permission for permission, _ in wanted], [principal for _, principal in wanted]
         await self._run(REPLACE, shard(uri), uri, list(acl), names, given)
+
+    async def grant(self, acls: Mapping[str, Acl]) -> None:
+        """Give permissions on objects, besides those that are given there already."""
+        rows = [
+            (shard(uri), uri, permission, principal)
+            for uri, acl in acls.items()
+            for permission, principals in acl.items()
+            for principal in principals
+        ]
+        if rows:
+            await self._run(GRANT, *map(list, zip(*rows, strict=True)))
 
     async def forget(self, uris: Collection[str]) -> None:
         """Remove all that is known of these objects and of everything under them."""

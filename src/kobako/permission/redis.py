@@ -72,6 +72,10 @@ class RedisPermission:
         """Return the ACL of an object."""
         return {permission: [*holders] for permission, holders in (await self._acls_of([uri]))[uri].items()}
 
+    async def acls_of(self, uris: Collection[str]) -> Mapping[str, Acl]:
+        """Return the ACLs of these objects."""
+        return {uri: acl for uri, acl in (await self._acls_of(uris)).items() if acl}
+
     async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
         """Return ACLs by URI: as the database has them."""
         first = f"({after}" if after else "-"
@@ -99,6 +103,11 @@ class RedisPermission:
         """Set the permissions named to exactly these principals."""
         old = (await self._acls_of([uri]))[uri]
         self._set_acl(uri, old, old | {permission: frozenset(holders) for permission, holders in acl.items()})
+
+    async def grant(self, acls: Mapping[str, Acl]) -> None:
+        """Give permissions on objects, besides those that are given there already."""
+        for uri, old in (await self._acls_of(acls)).items():
+            self._set_acl(uri, old, old | {each: old.get(each, NOBODY).union(all) for each, all in acls[uri].items()})
 
     async def forget(self, uris: Collection[str]) -> None:
         """Remove all that is known of these objects and of everything under them."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Set
 from typing import Any
 
 from kobako.databases.sqlite_session import Session
-from kobako.permission.base import AUTHENTICATED, Acl
+from kobako.permission.base import AUTHENTICATED, Acl, by_uri
 from kobako.protocol import jsontext
 
 MANY = 500
@@ -28,6 +28,8 @@ SHARED = """
     WHERE principal IN (SELECT value FROM json_each(?1)) AND uri > ?2 || '/' AND uri < ?2 || '0'
         AND permission IN (SELECT value FROM json_each(?3)) AND instr(substr(uri, length(?2) + 2), '/') = 0"""
 
+GRANT = "INSERT OR IGNORE INTO aces VALUES (?, ?, ?)"
+
 FORGET_ACES = """
     DELETE FROM aces WHERE uri = ?1 OR (uri > ?1 || '/' AND uri < ?1 || '0')
         OR principal = ?1 OR (principal > ?1 || '/' AND principal < ?1 || '0')"""
@@ -35,6 +37,9 @@ FORGET_ACES = """
 FORGET_MEMBERS = """
     DELETE FROM members WHERE principal = ?1 OR (principal > ?1 || '/' AND principal < ?1 || '0')"""
 
+
+ACLS_OF = """
+    SELECT uri, permission, principal FROM json_each(?) AS u CROSS JOIN aces WHERE uri = u.value"""
 
 ACLS = """
     SELECT uri, permission, principal FROM aces WHERE uri IN (
@@ -86,12 +91,13 @@ class SQLitePermission:
             acl.setdefault(permission, []).append(principal)
         return acl
 
+    async def acls_of(self, uris: Collection[str]) -> Mapping[str, Acl]:
+        """Return the ACLs of these objects."""
+        return by_uri(self._run(ACLS_OF, (_array(uris),)))
+
     async def acls(self, after: str = "", limit: int = 1000) -> Mapping[str, Acl]:
         """Return ACLs by URI."""
-        found: dict[str, dict[str, list[str]]] = {}
-        for uri, permission, principal in self._run(ACLS, (after, limit)):
-            found.setdefault(uri, {}).setdefault(permission, []).append(principal)
-        return found
+        return by_uri(self._run(ACLS, (after, limit)))
 
     async def members(self, after: str = "", limit: int = 1000) -> Mapping[str, Collection[str]]:
         """Return the users of each principal."""
@@ -105,7 +111,17 @@ class SQLitePermission:
         for permission, principals in acl.items():
             self._run("DELETE FROM aces WHERE uri = ? AND permission = ?", (uri, permission))
             rows = [(principal, uri, permission) for principal in principals]
-            await self._write_all(["INSERT OR IGNORE INTO aces VALUES (?, ?, ?)"], rows)
+            await self._write_all([GRANT], rows)
+
+    async def grant(self, acls: Mapping[str, Acl]) -> None:
+        """Give permissions on objects, besides those that are given there already."""
+        rows = [
+            (principal, uri, permission)
+            for uri, acl in acls.items()
+            for permission, principals in acl.items()
+            for principal in principals
+        ]
+        await self._write_all([GRANT], rows)
 
     async def forget(self, uris: Collection[str]) -> None:
         """Remove all that is known of these objects and of everything under them."""

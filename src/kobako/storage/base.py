@@ -109,6 +109,10 @@ class Storage(Protocol):
         """
         ...
 
+    async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
+        """Put objects, each an id and its text, no id twice: as one after the other, each with its own timestamp."""
+        ...
+
     async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
         """Delete objects and return their tombstones, in the order given: each with its own, increasing timestamp.
 

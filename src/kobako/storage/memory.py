@@ -66,6 +66,9 @@ class MemoryStorage:
             raise DuplicateTimestamp(f"{assigned.of_object} is the timestamp of another object of {place}")
         return self._write(place, Stored(id, assigned.of_object, text), assigned.of_list)
 
+    async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
+        return [await self.put(place, id, text) for id, text in objects]
+
     async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
         objects = self._in(place).by_id
         tombstones = []

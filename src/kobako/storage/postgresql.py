@@ -39,6 +39,16 @@ PUT_WITH_KEYS = PUT.replace("fields)\n", f"fields, {_KEYS})\n").replace(
     "::jsonb)", "::jsonb, $9, $10, $11, $12, $13)"
 ) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
 
+PUT_ALL = f"""
+    WITH list AS (UPDATE lists SET last_modified = $4, open = true WHERE {THIS})
+    INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields, {_KEYS})
+    SELECT $1, $2, $3, id, version, false, data, fields::jsonb, {_KEYS}
+    FROM unnest($5::text[], $6::bigint[], $7::text[], $8::text[],
+        $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[]) AS o (id, version, data, fields, {_KEYS})
+    ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
+        last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields
+    """ + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
+
 LIVE = f"SELECT id FROM objects WHERE {THIS} AND id = ANY($4::text[]) AND NOT deleted"
 
 UNKEYED = ", ".join(f"{each} = NULL" for each in keys.COLUMNS)
@@ -159,6 +169,23 @@ class PostgreSQLStorage:
         self._lists.set(place, State(assigned.of_list, True, state.indexes))
         return Stored(id, assigned.of_object, text)
 
+    async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
+        """Put objects, each with its own timestamp, in one statement."""
+        if not objects:
+            return []
+        state = await self._lists.lock(place)
+        now = self._clock()
+        current = state.last_modified if state.is_open else versions.following(state.last_modified, now)
+        found = []
+        for id, text in objects:
+            current = versions.following(current, now)
+            found.append(Stored(id, current, text))
+        columns = [each.id for each in found], [each.last_modified for each in found], *_texts(found)
+        indexed = _columns([keys.of_object(each.text, state.indexes) for each in found])
+        await self._run(PUT_ALL, *_key(place), current, *columns, *indexed)
+        self._lists.set(place, State(current, True, state.indexes))
+        return found
+
     async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
         """Delete objects and return their tombstones."""
         state = await self._lists.lock(place)
@@ -217,9 +244,8 @@ class PostgreSQLStorage:
         await self._run(SET_STATE, *key, state.timestamp, state.is_open, state.purged_before)
         self._lists.set(state.place, State(state.timestamp, state.is_open, indexes))
         columns = ([each.id for each in objects], [each.last_modified for each in objects])
-        texts = ([each.text for each in objects], [comparable(each.text) or each.text for each in objects])
         found = [keys.NONE if each.deleted else keys.of_object(each.text, indexes) for each in objects]
-        await self._run(RESTORE, *key, *columns, [each.deleted for each in objects], *texts, *_columns(found))
+        await self._run(RESTORE, *key, *columns, [each.deleted for each in objects], *_texts(objects), *_columns(found))
 
     async def set_epoch(self, epoch: int) -> None:
         """Take over the epoch of another database."""
@@ -266,6 +292,11 @@ class PostgreSQLStorage:
 
 def _key(place: Place) -> tuple[str, str, str]:
     return shard(place.parent), place.parent, place.resource
+
+
+def _texts(objects: Sequence[Stored]) -> tuple[list[str], list[str]]:
+    """Return the texts of objects, and what of them is compared."""
+    return [each.text for each in objects], [comparable(each.text) or each.text for each in objects]
 
 
 def _columns(found: Sequence[tuple[bytes | None, ...]]) -> list[list[bytes | None]]:

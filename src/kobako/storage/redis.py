@@ -102,6 +102,10 @@ class RedisStorage:
             raise DuplicateTimestamp(f"{assigned.of_object} is the timestamp of another object of {place}")
         return self._write(place, state, Stored(id, assigned.of_object, text), assigned.of_list)
 
+    async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
+        """Put objects, one after the other."""
+        return [await self.put(place, id, text) for id, text in objects]
+
     async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
         """Delete objects and return their tombstones."""
         found = await self._find(place, ids)

@@ -161,14 +161,18 @@ class SQLiteStorage:
         """Create an object or replace all of it. Raises DuplicateTimestamp."""
         list_id, version, indexes = await self._next_version(place, id, last_modified)
         try:
-            if indexes == NO_INDEXES:
-                self._run(PUT, (list_id, id, version, text))
-            else:
-                found = keys.of_object(text, jsontext.decode(indexes))
-                self._run(PUT_WITH_KEYS, (list_id, id, version, text, *found))
+            self._put(list_id, id, version, text, indexes)
         except apsw.ConstraintError as error:
             raise DuplicateTimestamp(f"{version} is the timestamp of another object of {place.parent}") from error
         return Stored(id, version, text)
+
+    async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
+        """Put objects, each with its own timestamp."""
+        if objects:
+            await self.open(place)
+        if len(objects) < MANY:
+            return self._put_all(place, objects)
+        return await self._session.aside(self._put_all, place, objects)
 
     async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
         """Delete objects and return their tombstones."""
@@ -251,6 +255,22 @@ class SQLiteStorage:
         assigned = versions.assign(current, self._clock(), wanted, known=bool(self._run(KNOWN, (*name, id))))
         rows = self._run(f"{NEXT_VERSION}".replace("max(last_modified + 1, ?3)", "?3"), (*name, assigned.of_list))
         return rows[0][0], assigned.of_object, rows[0][2]
+
+    def _put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
+        """Put objects in a list that is open."""
+        found = []
+        for id, text in objects:
+            [(list_id, version, indexes)] = self._run(NEXT_VERSION, (place.parent, place.resource, self._clock()))
+            self._put(list_id, id, version, text, indexes)
+            found.append(Stored(id, version, text))
+        return found
+
+    def _put(self, list_id: int, id: str, version: int, text: str, indexes: str) -> None:
+        if indexes == NO_INDEXES:
+            self._run(PUT, (list_id, id, version, text))
+        else:
+            found = keys.of_object(text, jsontext.decode(indexes))
+            self._run(PUT_WITH_KEYS, (list_id, id, version, text, *found))
 
     def _delete(self, place: Place, ids: Sequence[str], wanted: int | None) -> Sequence[Stored]:
         rows = self._run(LIVE, (place.parent, place.resource, jsontext.encode(list(ids))))

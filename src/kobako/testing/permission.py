@@ -146,6 +146,36 @@ class AclContract(WithClock):
 
         assert await acl(database, BUCKET) == {"write": [ALICE]}
 
+    async def test_the_acls_of_several_objects_are_read_at_once(self, database: Database) -> None:
+        await replace(database, RECORD, {"read": [ALICE, BOB], "write": [CAROL]})
+        await replace(database, COLLECTION, {"write": [ALICE]})
+
+        async with database.begin() as unit:
+            found = await unit.permission.acls_of([RECORD, f"{RECORD}0", COLLECTION])
+            assert await unit.permission.acls_of([]) == {}
+
+        assert {uri: {name: sorted(holders) for name, holders in each.items()} for uri, each in found.items()} == {
+            RECORD: {"read": sorted([ALICE, BOB]), "write": [CAROL]},
+            COLLECTION: {"write": [ALICE]},
+        }
+
+    async def test_what_is_granted_is_added(self, database: Database) -> None:
+        await replace(database, RECORD, {"read": [ALICE], "write": [CAROL]})
+
+        await change(database, "grant", {RECORD: {"read": [ALICE, BOB]}, COLLECTION: {"write": [BOB, BOB], "read": []}})
+        await change(database, "grant", {})
+
+        assert await acl(database, RECORD) == {"read": sorted([ALICE, BOB]), "write": [CAROL]}
+        assert await acl(database, COLLECTION) == {"write": [BOB]}
+        assert await held(database, BOB) == {(RECORD, "read"), (COLLECTION, "write")}
+
+    async def test_much_is_granted_at_once(self, database: Database) -> None:
+        uris = [f"{COLLECTION}/records/r{n}" for n in range(2000)]
+
+        await change(database, "grant", {uri: {"read": [ALICE]} for uri in uris})
+
+        assert len(await shared(database, [ALICE], f"{COLLECTION}/records", "read")) == 2000
+
     async def test_a_principal_named_twice_is_there_once(self, database: Database) -> None:
         await replace(database, BUCKET, {"write": [ALICE, ALICE]})
 

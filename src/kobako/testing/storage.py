@@ -184,6 +184,32 @@ class ObjectContract(WithClock):
         assert await timestamp(database) == versions[-1]
         assert await read(database, tombstones=True) == tombstones[::-1]
 
+    async def test_objects_put_together_are_put_one_after_the_other(self, database: Database) -> None:
+        replaced = await put(database, "r1", {"n": 0})
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.index(RECORDS, ["n"])
+            await unit.storage.delete(RECORDS, ["r1"])
+            found = await unit.storage.put_all(RECORDS, [("r2", '{"n":1}'), ("r1", '{"n":2}'), ("r3", "{}")])
+            assert await unit.storage.timestamp(RECORDS) == found[-1].last_modified
+
+        assert [(each.id, each.text) for each in found] == [("r2", '{"n":1}'), ("r1", '{"n":2}'), ("r3", "{}")]
+        versions = [each.last_modified for each in (replaced, *found)]
+        assert versions == sorted(set(versions))
+        assert await read(database, tombstones=True) == found[::-1]
+        assert await read(database, filters=(Filter("n", Operator.EQ, 2),)) == [found[1]]
+        assert await timestamp(database) == versions[-1]
+
+    async def test_objects_put_together_open_their_list_and_none_does_not(self, database: Database) -> None:
+        async with database.begin([RECORDS, OTHERS]) as unit:
+            many = [(f"r{n}", "{}") for n in range(1000)]
+            found = await unit.storage.put_all(RECORDS, many)
+            assert await unit.storage.put_all(OTHERS, []) == []
+
+        assert found[0].last_modified > START
+        assert await read(database) == found[::-1]
+        async with database.begin() as unit:
+            assert await unit.storage.timestamp(OTHERS) is None
+
     async def test_lists_do_not_see_each_others_objects(self, database: Database) -> None:
         other_kind = Place("group", RECORDS.parent)
         here = await put(database, "r1", {"n": 1})
