@@ -6,6 +6,7 @@ The command: test_quotas_rebuilt.py. Several processes: test_quotas_workers.py.
 import asyncio
 import dataclasses
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -84,6 +85,22 @@ async def test_hello_tells_of_it_under_each_of_its_names(name: str, tmp_path: Pa
             "description": "Quotas Management on buckets and collections.",
             "url": "https://kinto.readthedocs.io",
         }
+
+
+async def test_the_example_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/quotas.md").read_text()
+    [lines] = re.findall(r"^```ini\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    ini = tmp_path / "kobako.ini"
+    ini.write_text(f"{lines}\nmultiauth.policies = basicauth\nuserid_hmac_secret = abc\nstorage_backend = memory\n")
+    async with Client(App(read_settings(ini, {}), RESOURCES)) as client:
+        shared = "/buckets/shared"
+        await create(client, B, C, shared, f"{shared}/collections/photos", f"{shared}/collections/texts")
+        large = {"text": "x" * 200_000}
+
+        uris = (RECORDS, f"{shared}/collections/texts/records", f"{shared}/collections/photos/records")
+        assert [(await client.post(uri, data=large)).status for uri in uris] == [507, 507, 201]
+        photo = await client.post(uris[2], data={"text": "x" * 1_000_000})
+        assert refusal(photo).endswith(" > 1000000 Bytes.")
 
 
 async def test_without_a_setting_there_is_no_quota() -> None:
