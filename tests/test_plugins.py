@@ -30,6 +30,7 @@ from kobako import (
     View,
     cli,
     json_response,
+    read_option,
     read_options,
     read_settings,
 )
@@ -200,6 +201,17 @@ def test_options_come_from_the_file_and_the_environment(read: Read) -> None:
 def test_options_that_make_no_sense_are_refused(read: Read, line: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         read_options(read("kobako.includes = mypackage.stats", f"kobako.{line}"), "stats", Options)
+
+
+def test_an_option_whose_name_depends_on_what_it_is_for_is_read_alone(read: Read) -> None:
+    settings = read(
+        "kobako.includes = mypackage.stats", "stats.most_of_a-b = 5", "stats.few_of_c = x", KOBAKO_STATS_MOST_OF_A_B="7"
+    )
+
+    assert read_option(settings, "stats.most_of_a-b", int) == 7
+    assert read_option(settings, "stats.most_of_c", int) is None
+    with pytest.raises(SettingsError, match=r"^Setting 'stats\.few_of_c' is 'x': must be a whole number\.$"):
+        read_option(settings, "stats.few_of_c", int)
 
 
 def test_options_of_what_is_not_included_are_unknown(read: Read) -> None:

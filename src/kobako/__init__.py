@@ -38,7 +38,7 @@ from kobako.protocol.jsontext import JsonObject, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
-from kobako.settings import Policy, Settings, SettingsError, read_options, read_settings
+from kobako.settings import Policy, Settings, SettingsError, read_option, read_options, read_settings
 from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
 
 __all__ = [
@@ -111,6 +111,7 @@ __all__ = [
     "json_response",
     "length_problem",
     "objects",
+    "read_option",
     "read_options",
     "read_settings",
     "require",

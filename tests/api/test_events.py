@@ -306,6 +306,37 @@ async def test_listeners_are_told_in_their_order_each_event_in_turn() -> None:
     assert told == [("b", B), ("a", B), ("b", C), ("a", C), ("c", B), ("c", C)]
 
 
+async def test_who_is_told_at_the_end_is_told_once_of_all_also_of_what_listeners_wrote() -> None:
+    told = Told()
+
+    async def make_bucket(tx: Transaction, event: Event) -> None:
+        if event.uri == B:
+            await objects.write(tx, BUCKET.target("/buckets", "made"), {}, old=None, by=None)
+
+    listeners = [Listener(told, at_end=True, resources=["bucket"]), Listener(make_bucket)]
+    async with serving(listeners=listeners) as client:
+        await client.batch(put(B), put(C), put("/buckets/a"))
+        await create(client, R)
+        await client.get(B)
+
+    [events] = told.take()
+    assert [[each.new.id for each in event.changes] for event in events] == [["b", "a"], ["made"]]
+
+
+async def test_who_is_told_at_the_end_changes_nothing_that_others_hear_of() -> None:
+    async def write(tx: Transaction, events: list[Event]) -> None:
+        await objects.write(tx, BUCKET.target("/buckets", "late"), {}, old=None, by=None)
+
+    async with serving(listeners=[Listener(write, at_end=True)]) as client:
+        assert (await client.put(B, data={})).status == 500
+        assert ids(await client.get("/buckets")) == set()
+
+
+def test_nobody_is_told_at_the_end_and_after_the_commit() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        Listener(Told(), at_end=True, after_commit=True)
+
+
 # Before the commit, and after it
 
 

@@ -23,7 +23,10 @@ ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 WRITES: Final[tuple[Action, ...]] = ("create", "update", "delete")
 
 Run = Callable[[Transaction, Any], Awaitable[None] | None]
-"""(transaction, ObjectsChanged or ObjectsRead) -> nothing. A plain function holds up every other request meanwhile."""
+"""(transaction, ObjectsChanged or ObjectsRead, or a list of them `at_end`) -> nothing.
+
+A plain function holds up every other request meanwhile.
+"""
 
 _log = logging.getLogger("kobako.listeners")
 
@@ -32,6 +35,7 @@ class Listener(msgspec.Struct, frozen=True):
     """Who is told: of these actions, on these kinds of objects (none named: all), before or after the commit.
 
     Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored.
+    Who is told `at_end` is told once, before the commit and after all others: of everything, in a list of events.
     """
 
     run: Run
@@ -39,8 +43,11 @@ class Listener(msgspec.Struct, frozen=True):
     resources: Collection[str] = ()
     after_commit: bool = False
     name: str = ""
+    at_end: bool = False
 
     def __post_init__(self) -> None:
+        if self.at_end and self.after_commit:
+            raise ValueError("a listener is told at the end of a transaction or after its commit, not both")
         for each in (self.actions, self.resources):
             if isinstance(each, str):
                 raise TypeError(f"{each!r} is one text: a listener takes a collection of names")
@@ -54,9 +61,17 @@ class Listener(msgspec.Struct, frozen=True):
     async def tell(self, tx: Transaction, event: ObjectsChanged | ObjectsRead) -> None:
         """Run the listener, if the event is for it."""
         if self.hears(event.action, event.place.resource):
-            waiting = self.run(tx, event)
-            if inspect.isawaitable(waiting):
-                await waiting
+            await self._run(tx, event)
+
+    async def tell_all(self, tx: Transaction, events: Iterable[ObjectsChanged | ObjectsRead]) -> None:
+        """Run the listener once, if any of the events are for it, with these."""
+        if heard := [each for each in events if self.hears(each.action, each.place.resource)]:
+            await self._run(tx, heard)
+
+    async def _run(self, tx: Transaction, told: Any) -> None:
+        waiting = self.run(tx, told)
+        if inspect.isawaitable(waiting):
+            await waiting
 
     def __str__(self) -> str:
         return self.name or getattr(self.run, "__qualname__", repr(self.run))
@@ -74,6 +89,7 @@ class Listeners:
 
     def __init__(self, listeners: Iterable[Listener]):
         self._all = tuple(listeners)
+        self._at_end = tuple(each for each in self._all if each.at_end)
 
     def hear(self, action: Action, resource: str) -> bool:
         """Tell whether anybody wants to know of this action on this kind of object."""
@@ -84,12 +100,18 @@ class Listeners:
         for _ in range(MAX_ROUNDS):
             events = tx.events.take()
             if not events:
-                return
+                return await self._tell_at_end(tx)
             for event in events:
                 for listener in self._all:
-                    if not listener.after_commit:
+                    if not (listener.after_commit or listener.at_end):
                         await listener.tell(tx, event)
         raise RuntimeError(f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds")
+
+    async def _tell_at_end(self, tx: Transaction) -> None:
+        for listener in self._at_end:
+            await listener.tell_all(tx, tx.events.told)
+        if tx.events.mark():
+            raise RuntimeError("a listener that is told at the end changed objects, of which nobody is told any more")
 
     async def after_commit(self, tx: Transaction) -> None:
         """Tell of everything once more, to those who want to hear of what was committed."""

@@ -5,7 +5,7 @@
 
 from kobako.settings.fields import POOL, EventListener, Policy, Settings, all_by_name
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
-from kobako.settings.options import read_options
+from kobako.settings.options import read_option, read_options
 from kobako.settings.reading import read_settings, shown, unknown
 from kobako.settings.steps import Feature
 
@@ -19,6 +19,7 @@ __all__ = [
     "SettingsError",
     "all_by_name",
     "read_address",
+    "read_option",
     "read_options",
     "read_settings",
     "shown",

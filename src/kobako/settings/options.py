@@ -3,7 +3,7 @@
 Source: objects, 27.1.
 """
 
-from typing import TypeVar, get_type_hints
+from typing import TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -13,6 +13,7 @@ from kobako.settings.inifile import SettingsError
 from kobako.settings.reading import shown
 
 Options = TypeVar("Options", bound=msgspec.Struct)
+Option = TypeVar("Option")
 
 
 def read_options(settings: Settings, plugin: str, kind: type[Options], separator: str = ".") -> Options:
@@ -33,10 +34,27 @@ def read_options(settings: Settings, plugin: str, kind: type[Options], separator
     hints = get_type_hints(kind)
     found = {}
     for name, field in known.items():
-        raw = given.get(sources.variable(name), given.get(name))
+        raw = _raw(settings, name)
         if raw is not None:
             found[field] = _converted(name, raw, hints[field])
     return kind(**found)
+
+
+def read_option(settings: Settings, name: str, hint: type[Option]) -> Option | None:
+    """Return one setting of a plugin, where its name depends on what it is for; None if it is not given.
+
+    Raises SettingsError for a value that is none.
+
+    >>> read_option(Settings(plugin_options={"stats.most_in_blog": "3"}), "stats.most_in_blog", int)
+    3
+    """
+    raw = _raw(settings, name)
+    return None if raw is None else cast(Option, _converted(name, raw, hint))
+
+
+def _raw(settings: Settings, name: str) -> str | None:
+    given = settings.plugin_options
+    return given.get(sources.variable(name), given.get(name))
 
 
 def _converted(name: str, raw: str, hint: object) -> object:
