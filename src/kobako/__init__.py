@@ -7,20 +7,20 @@ names only.
 
 from kobako.app import App
 from kobako.cache.base import Cache
-from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit
+from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit, attempts
 from kobako.http.authentication import basic_credentials, bearer_token
 from kobako.http.checks import require
 from kobako.http.responses import json_response
 from kobako.http.site import Authenticator, Call, Identity, Run
 from kobako.model import objects
-from kobako.model.access import Caller
+from kobako.model.access import Caller, Rights
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead
 from kobako.model.listeners import Listener
 from kobako.model.objects import declare_indexes
 from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
 from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
-from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
+from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
 from kobako.plugin import Plugin, View
 from kobako.protocol.errors import (
     ApiError,
@@ -48,6 +48,7 @@ __all__ = [
     "NAME",
     "RELAXED_UUID",
     "UUID4",
+    "Acl",
     "ApiError",
     "App",
     "Authenticator",
@@ -85,6 +86,7 @@ __all__ = [
     "Resource",
     "Response",
     "Restrict",
+    "Rights",
     "Run",
     "Selection",
     "ServiceUnavailable",
@@ -101,6 +103,7 @@ __all__ = [
     "UnknownObject",
     "Validate",
     "View",
+    "attempts",
     "basic_credentials",
     "bearer_token",
     "declare_indexes",

@@ -7,9 +7,10 @@ therefore grow in the order of commits, and a client that polls misses nothing (
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from types import TracebackType
+from typing import Any, Protocol
 
 from kobako.permission.base import Permission
 from kobako.storage.base import Place, Storage
@@ -30,6 +31,21 @@ class BackendUnavailable(Exception):
 
 class TryAgain(BackendUnavailable):
     """The unit met others in its way (a version that changed, a deadlock). Nothing was kept; again, it may succeed."""
+
+
+class PutAside(Exception):
+    """Work that takes its time was met in a unit of work, and needs none of its locks. Nothing was kept.
+
+    It is done outside, its result kept in `results`, and the unit begins anew.
+    """
+
+    def __init__(self, key: Hashable, work: Callable[[], Awaitable[Any]], results: dict[Hashable, Any]) -> None:
+        super().__init__("work that belongs outside of a unit of work was met in one that does not begin anew")
+        self._key, self._work, self._results = key, work, results
+
+    async def do(self) -> None:
+        """Do the work, and keep its result."""
+        self._results[self._key] = await self._work()
 
 
 class UnfitDatabase(Exception):
@@ -89,17 +105,27 @@ class Database(Protocol):
 
 
 class Attempt:
-    """One go at a piece of work: TryAgain, raised inside, is swallowed after a pause, unless it is the last."""
+    """One go at a piece of work: TryAgain, raised inside, is swallowed after a pause, unless it is the last.
+
+    So is PutAside, any number of times, once its work is done.
+    """
 
     def __init__(self, pause_s: float | None) -> None:
         self._pause_s = pause_s
         self.is_done = False
+        self.was_put_aside = False
 
     async def __aenter__(self) -> None:
         pass
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         self.is_done = kind is None
+        self.was_put_aside = isinstance(error, PutAside)
+        if isinstance(error, PutAside):
+            await error.do()
+            return True
         if kind is None or self._pause_s is None or not issubclass(kind, TryAgain):
             return False
         await asyncio.sleep(self._pause_s * random.uniform(0.5, 1))
@@ -116,5 +142,8 @@ def attempts() -> Iterator[Attempt]:
     for pause_s in (*PAUSES_S, None):
         attempt = Attempt(pause_s)
         yield attempt
+        while attempt.was_put_aside:
+            attempt = Attempt(pause_s)
+            yield attempt
         if attempt.is_done:
             return

@@ -92,10 +92,10 @@ def modified(stored: Stored | None, rights: Rights, timestamp: int) -> ModifiedM
     return ModifiedMeanwhile(details=details, headers=etags.headers_for(stored.last_modified))
 
 
-def owner(call: Call) -> str | None:
+def owner(call: Call, rights: Rights) -> str | None:
     """Return the principal that joins those who may write what the caller writes, None where there are none."""
     has_acl = call.site.settings.explicit_permissions and not call.target.resource.owned
-    return call.caller.owner if has_acl else None
+    return rights.owner if has_acl else None
 
 
 async def shown_acl(call: Call, target: Target, rights: Rights) -> Acl | None:
@@ -105,8 +105,8 @@ async def shown_acl(call: Call, target: Target, rights: Rights) -> Acl | None:
     return await call.tx.permission.acl(target.uri) if rights.shows_acl else {}
 
 
-def visible(call: Call, acl: AclDict) -> AclDict | None:
+def visible(rights: Rights, acl: AclDict) -> AclDict | None:
     """Return the ACL that is written, as the caller sees it: not at all, unless they stand in its `write`."""
-    if call.target.resource.owned:
+    if rights.target.resource.owned:
         return None
-    return acl if not call.caller.principals.isdisjoint(acl.get("write", ())) else {}
+    return acl if rights.shows(acl) else {}

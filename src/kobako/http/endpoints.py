@@ -29,7 +29,7 @@ async def get_object(call: Call) -> Response:
     inputs.negotiate(call.request)
     rights = await access.rights(call.tx, call.caller, call.target)
     rights.require_on_object("read")
-    stored = await objects.find(call.tx, call.target)
+    stored = rights.seen(await objects.find(call.tx, call.target))
     if stored is None:
         await objects.timestamp(call.tx, call.target)
     given.check()
@@ -56,6 +56,7 @@ async def put_object(call: Call) -> Response:
 
     # Replacing takes write on the object; creating takes create on what will hold it.
     rights = await access.rights(tx, call.caller, target)
+    old = rights.seen(old)
     if old and call.request.headers.get("if-none-match") != "*":
         rights.require_on_object("write")
     else:
@@ -73,10 +74,11 @@ async def put_object(call: Call) -> Response:
         data = old.data() if old else {}
     if old:
         data = checks.with_readonly_fields(target, data, old.data())
+    data = rights.admit(data, old)
     old_acl = await tx.permission.acl(target.uri) if old else {}
-    acl = acls.with_owner(acls.replaced(old_acl, given.body.permissions), checks.owner(call))
+    acl = acls.with_owner(acls.replaced(old_acl, given.body.permissions), checks.owner(call, rights))
     new = await objects.write(tx, target, data, acl, old=old, old_acl=old_acl, by=call.caller.user)
-    return object_response(new, checks.visible(call, acl), 200 if old else 201)
+    return object_response(new, checks.visible(rights, acl), 200 if old else 201)
 
 
 async def patch_object(call: Call) -> Response:
@@ -86,6 +88,7 @@ async def patch_object(call: Call) -> Response:
     old = await objects.find_to_write(tx, target)
     inputs.negotiate(call.request, inputs.PATCHES)
     rights = await access.rights(tx, call.caller, target)
+    old = rights.seen(old)
     # An unknown object is a 404 to those who could read it, and nothing to the others.
     rights.require_on_object("write" if old else "read")
     given.check()
@@ -100,11 +103,12 @@ async def patch_object(call: Call) -> Response:
     data = target.resource.validate(data, "")
     checks.require_same_id(target, data)
     checks.require_readonly_fields(target, data, before)
-    acl = acls.with_owner(acl, checks.owner(call))
+    data = rights.admit(data, old)
+    acl = acls.with_owner(acl, checks.owner(call, rights))
     new = await objects.write(tx, target, data, acl, old=old, old_acl=old_acl, by=call.caller.user)
     behavior = call.request.headers.get("response-behavior") or "full"
     if behavior == "full":
-        return object_response(new, checks.visible(call, acl))
+        return object_response(new, checks.visible(rights, acl))
     after = new.data()
     shown = patching.light(provided, before, after) if behavior == "light" else patching.diff(provided, after)
     return data_response(shown, new.last_modified)
@@ -117,6 +121,7 @@ async def delete_object(call: Call) -> Response:
     old = await objects.find_to_write(tx, target)
     inputs.negotiate(call.request)
     rights = await access.rights(tx, call.caller, target)
+    old = rights.seen(old)
     rights.require_on_object("write" if old else "read")
     given.check()
     old = checks.existing(target, old)

@@ -60,7 +60,7 @@ def read(call: Call, *, body: bool = False) -> Inputs:
             operations = _read_operations(request, problems)
         elif request.body:
             content = payload.read(request.body, call.target.resource.permissions, problems)
-    elif body and request.body:
+    elif body:
         content = _read_body(call, problems)
     return Inputs(preconditions, parameters, content, operations, problems)
 
@@ -112,11 +112,12 @@ def _takes_json(accept: str) -> bool:
 
 def _read_body(call: Call, problems: list[Problem]) -> Body:
     resource = call.target.resource
+    wrong = len(problems)
     body = payload.read(call.request.body, resource.permissions, problems)
-    if body.data is None:
+    if len(problems) > wrong or (body.data is None and not resource.needs_data):
         return body
     try:
-        return Body(resource.validate(body.data, "data."), body.permissions)
+        return Body(resource.validate(body.data or {}, "data."), body.permissions)
     except InvalidParameters as error:
         problems.extend(error.problems)
         return body

@@ -15,8 +15,9 @@ from kobako.http.inputs import Inputs
 from kobako.http.responses import cache_headers, json_response, list_response, not_modified, object_response
 from kobako.http.site import Call, Run
 from kobako.model import access, acls, objects
+from kobako.model.resource import Resource
 from kobako.protocol import etags, jsontext, pagination, projection, query
-from kobako.protocol.errors import invalid
+from kobako.protocol.errors import InvalidParameters, Problem, invalid
 from kobako.protocol.messages import Response
 from kobako.protocol.pagination import Token
 from kobako.protocol.params import encode
@@ -66,11 +67,12 @@ async def post_list(call: Call) -> Response:
     if resource.tells_missing_parent:
         await objects.timestamp(tx, call.target)
     data = given.body.data or {}
-    target = call.target.at(data["id"] if "id" in data else resource.ids.generate())
+    target = call.target.at(data["id"] if "id" in data else _new_id(resource, given))
     checks.require_id(target)
     inputs.negotiate(call.request, (inputs.JSON,))
     old = await objects.find(tx, target)
     rights = await access.rights(tx, call.caller, target)
+    old = rights.seen(old)
     if old:
         rights.require_on_object("read")
     else:
@@ -82,9 +84,10 @@ async def post_list(call: Call) -> Response:
     if old:
         await reads.record(call, [old])
         return object_response(old, await checks.shown_acl(call, target, rights))
-    acl = acls.with_owner(acls.replaced({}, given.body.permissions), checks.owner(call))
+    data = rights.admit(data, None)
+    acl = acls.with_owner(acls.replaced({}, given.body.permissions), checks.owner(call, rights))
     new = await objects.write(tx, target, data, acl, old=None, old_acl={}, by=call.caller.user, asked=call.target)
-    return object_response(new, checks.visible(call, acl), 201)
+    return object_response(new, checks.visible(rights, acl), 201)
 
 
 async def delete_list(call: Call) -> Response:
@@ -114,6 +117,12 @@ async def delete_list(call: Call) -> Response:
         await _make_valid(call, nonce)
         response.headers["Next-Page"] = next_page(call, given, wanted, page.following)
     return _with_deprecations(response, given)
+
+
+def _new_id(resource: Resource, given: Inputs) -> str:
+    if resource.ids.generate is None:
+        raise InvalidParameters([*given.problems, Problem("body", "data.id", "Required")])
+    return resource.ids.generate()
 
 
 async def _make_valid(call: Call, nonce: str) -> None:

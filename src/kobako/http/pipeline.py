@@ -3,7 +3,8 @@
 Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
+from typing import Any
 
 from kobako.databases.base import attempts
 from kobako.http import batches, cors, end_of_service, idempotency, log, measuring, routing
@@ -62,8 +63,9 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if is_write and idempotency.HEADER in step.request.headers:
         return await _transact_once(site, step, plan, summary)
     lists, emptied = _writes(site, step, plan)
+    results: dict[Hashable, Any] = {}
     for attempt in attempts():
-        async with attempt, site.backends.begin(lists, emptied) as tx:
+        async with attempt, site.backends.begin(lists, emptied, results) as tx:
             response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
             await site.listeners.before_commit(tx)
     await site.listeners.after_commit(tx)
@@ -76,8 +78,9 @@ async def _transact_once(site: Site, step: Step, plan: Plan | None, summary: Sum
     if summary:
         summary.user = once.user
     lists, emptied = _writes(site, step, plan)
+    results: dict[Hashable, Any] = {}
     for attempt in attempts():
-        async with attempt, site.backends.begin({*lists, once.today, once.yesterday}, emptied) as tx:
+        async with attempt, site.backends.begin({*lists, once.today, once.yesterday}, emptied, results) as tx:
             known = await idempotency.recall(tx, once)
             response = known or await _handle_once(site, step, plan, tx, once, summary)
     await site.listeners.after_commit(tx)

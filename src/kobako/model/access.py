@@ -8,7 +8,7 @@ Source: objects, 2.3 to 2.6; HTTP API, 5.
 
 import logging
 from collections.abc import Sequence, Set
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -17,8 +17,10 @@ from kobako.model import inheritance
 from kobako.model.inheritance import Action, Grant, Right
 from kobako.model.resource import Target
 from kobako.model.transaction import Permit, Transaction
-from kobako.permission.base import AUTHENTICATED, EVERYONE
+from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl
 from kobako.protocol.errors import ApiError, Forbidden, MissingToken
+from kobako.protocol.jsontext import JsonObject
+from kobako.storage.base import Stored
 
 _log = logging.getLogger("kobako.authorization")
 
@@ -56,7 +58,11 @@ def authenticated(user: str, principals: Set[str]) -> Caller:
 
 
 class Rights(msgspec.Struct, frozen=True):
-    """What a caller may do at a target."""
+    """What a caller may do at a target.
+
+    A kind of objects with rules of its own has a subclass (`Resource.rights`), whose methods say them; those that are
+    meant for it have "by the rules" in their first line.
+    """
 
     caller: Caller
     target: Target
@@ -67,15 +73,11 @@ class Rights(msgspec.Struct, frozen=True):
 
     def on_object(self, action: Action) -> bool:
         """Tell whether the caller may read or write the object."""
-        if self.decided is not None:
-            return ("object", action) in self.decided
-        return self._have(inheritance.on_object(self.target, action))
+        return self.permits("object", action) if self.decided is None else ("object", action) in self.decided
 
     def on_list(self, action: Action) -> bool:
         """Tell whether the caller may read or empty the whole list, or create in it."""
-        if self.decided is not None:
-            return ("list", action) in self.decided
-        return self._have(inheritance.on_list(self.target, action))
+        return self.permits("list", action) if self.decided is None else ("list", action) in self.decided
 
     def require_on_object(self, action: Action) -> None:
         """Raise Forbidden, or MissingToken, unless the caller may do this to the object."""
@@ -87,8 +89,30 @@ class Rights(msgspec.Struct, frozen=True):
         if not self.on_list(action):
             raise self.refusal(self.target.list_uri, action)
 
+    def permits(self, of: Literal["object", "list"], action: Action) -> bool:
+        """Tell what the caller may do by the rules: as ACLs and settings say."""
+        right = inheritance.on_object if of == "object" else inheritance.on_list
+        return self._have(right(self.target, action))
+
+    def seen(self, stored: Stored | None) -> Stored | None:
+        """Return what is there for the caller, by the rules: None for an object that is as if it were not."""
+        return stored
+
+    def listed(self, shared: Set[str]) -> Set[str]:
+        """Return the ids seen in a list that is not all the caller's, by the rules: of objects shared with them."""
+        return shared
+
+    def admit(self, data: JsonObject, old: Stored | None) -> JsonObject:
+        """Return the data that the caller may write, by the rules. Raises ApiError for what they may not."""
+        return data
+
+    @property
+    def owner(self) -> str:
+        """The principal that joins those who may write what the caller writes, by the rules."""
+        return self.caller.owner
+
     def refusal(self, uri: str, action: Action) -> ApiError:
-        """Return the error for what the caller may not do there; the log is told as well."""
+        """Return the error for what the caller may not do there, by the rules; the log is told as well."""
         if _log.isEnabledFor(logging.INFO):
             permission = f"{self.target.resource.name}:create" if action == "create" else action
             fields = {"userid": self.caller.owner, "uri": uri, "perm": permission}
@@ -98,8 +122,12 @@ class Rights(msgspec.Struct, frozen=True):
 
     @property
     def shows_acl(self) -> bool:
-        """Whether the caller sees the object's ACL: only who stands in its own `write` does (objects, 1.5)."""
+        """Whether the caller sees the ACL as it is stored, by the rules: who stands in its `write` (objects, 1.5)."""
         return (self.target.uri, "write") in self.held
+
+    def shows(self, acl: Acl) -> bool:
+        """Tell whether the caller sees the ACL that they write, by the rules: who stands in its `write`."""
+        return not self.caller.principals.isdisjoint(acl.get("write", ()))
 
     def _have(self, right: Right) -> bool:
         return not right.grants.isdisjoint(self.held) or not self.by_settings.isdisjoint(right.actions)
@@ -114,7 +142,8 @@ async def rights(tx: Transaction, caller: Caller, target: Target) -> Rights:
         return Rights(caller, target, frozenset(), ALL if caller.user == target.place.parent else frozenset())
     uris = inheritance.lineage(target)
     held = await tx.permission.granted(caller.principals, uris) if uris else frozenset[Grant]()
-    found = Rights(caller, target, held, tx.settings_grants(target.resource.name, caller.principals))
+    make = target.resource.rights or Rights
+    found = make(caller, target, held, tx.settings_grants(target.resource.name, caller.principals))
     if tx.backends.authorize is None:
         return found
     permitted = {
@@ -143,6 +172,7 @@ async def listed_ids(tx: Transaction, found: Rights, action: Action) -> frozense
     # What ACLs share is no matter where others decide.
     shared = found.decided is None
     ids = await tx.permission.shared(found.caller.principals, target.list_uri, names) if shared else set[str]()
+    ids = found.listed(ids)
     if not ids and not found.on_list("create"):
         raise found.refusal(target.list_uri, action)
     return frozenset(ids)

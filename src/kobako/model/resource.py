@@ -20,7 +20,7 @@ from kobako.protocol.selection import Filter
 from kobako.storage.base import Place, Stored
 
 if TYPE_CHECKING:
-    from kobako.model.access import Caller
+    from kobako.model.access import Caller, Rights
     from kobako.model.events import Change
     from kobako.model.transaction import Transaction
 
@@ -41,6 +41,9 @@ Patch = Callable[["Target", JsonObject, JsonObject], JsonObject]
 
 Restrict = Callable[["Transaction", "Target", "Caller"], Awaitable[Sequence[Filter]]]
 """(tx, the list, who asks) -> conditions of what is listed, counted, or deleted as a list, besides those asked for."""
+
+MakeRights = Callable[..., "Rights"]
+"""(caller, target, held, by_settings) -> what the caller may do there, by rules of the kind's own: see `Rights`."""
 
 LIST_METHODS = ("HEAD", "GET", "POST", "DELETE")
 OBJECT_METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
@@ -70,6 +73,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     unique: tuple[str, ...] = ()
     """Fields of which no two objects of a list have the same value, but for null."""
     ids: IdGenerator = UUID4
+    needs_data: bool = False
+    """Whether `PUT` and `POST` have to bring data: what they leave out is refused by `validate`, and never kept."""
     schema: type[msgspec.Struct] | JsonObject | None = None
     """What the data has to be: a Struct, whose defaults are stored and which has all its fields, or a JSON Schema.
 
@@ -89,6 +94,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     prepare: Prepare | None = None
     react: React | None = None
     restrict: Restrict | None = None
+    rights: MakeRights | None = None
     # Without methods there is no such endpoint.
     list_methods: tuple[str, ...] = LIST_METHODS
     object_methods: tuple[str, ...] = OBJECT_METHODS

@@ -4,13 +4,13 @@ Source: objects, 20.2; design, "The walk of a request".
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Set
+from collections.abc import Awaitable, Callable, Collection, Hashable, Set
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from kobako.cache.base import Cache
-from kobako.databases.base import Clock, Database, Unit
+from kobako.databases.base import Clock, Database, PutAside, Unit
 from kobako.model.events import EventLog
 from kobako.model.inheritance import Action
 from kobako.model.resource import Resources, Target
@@ -26,17 +26,20 @@ Permit = tuple[Literal["object", "list"], Action]
 Authorize = Callable[[Target, frozenset[str], Set[Permit]], Awaitable[Set[Permit]]]
 """(target, principals, what our own rules permit) -> what is permitted, by rules of somebody else's."""
 
+T = TypeVar("T")
+
 _log = logging.getLogger("kobako.transactions")
 
 
 class Transaction:
     """One unit of work. What is done through it is committed as a whole, or not at all."""
 
-    __slots__ = ("_unit", "backends", "events", "groups", "now", "permission", "storage", "when_undone")
+    __slots__ = ("_results", "_unit", "backends", "events", "groups", "now", "permission", "storage", "when_undone")
 
-    def __init__(self, backends: "Backends", unit: Unit):
+    def __init__(self, backends: "Backends", unit: Unit, results: dict[Hashable, Any]):
         self.backends = backends
         self._unit = unit
+        self._results = results
         self.storage: Storage = unit.storage
         self.permission: Permission = unit.permission
         self.events = EventLog()
@@ -60,6 +63,17 @@ class Transaction:
         if user not in self.groups:
             self.groups[user] = await self.permission.groups(user)
         return self.groups[user]
+
+    def aside(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of work that takes its time: it is done while no list is locked.
+
+        For that, the transaction of a request is undone, the work is done, and the request is served anew; then the
+        result is there. So the work must not depend on what was read, but for what `key` has of it.
+        """
+        if key not in self._results:
+            raise PutAside(key, work, self._results)
+        found: T = self._results[key]
+        return found
 
     async def put_right(self, mark: int = 0) -> None:
         """Run what was noted for the case of being undone, since `mark`: the latest first."""
@@ -115,22 +129,31 @@ class Backends:
         self.clock = clock
         self.authorize = authorize
 
-    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "Beginning":
-        """Begin a transaction that writes these lists and may delete these objects, or one that only reads."""
-        return Beginning(self, self.database.begin(lists, emptied))
+    def begin(
+        self,
+        lists: Collection[Place] = (),
+        emptied: Collection[str] = (),
+        results: dict[Hashable, Any] | None = None,
+    ) -> "Beginning":
+        """Begin a transaction that writes these lists and may delete these objects, or one that only reads.
+
+        `results` are those of work that earlier attempts put aside.
+        """
+        return Beginning(self, self.database.begin(lists, emptied), {} if results is None else results)
 
 
 class Beginning:
     """What `async with backends.begin()` enters."""
 
-    __slots__ = ("_backends", "_tx", "_unit")
+    __slots__ = ("_backends", "_results", "_tx", "_unit")
 
-    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit]):
+    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit], results: dict[Hashable, Any]):
         self._backends = backends
         self._unit = unit
+        self._results = results
 
     async def __aenter__(self) -> Transaction:
-        self._tx = Transaction(self._backends, await self._unit.__aenter__())
+        self._tx = Transaction(self._backends, await self._unit.__aenter__(), self._results)
         return self._tx
 
     async def __aexit__(

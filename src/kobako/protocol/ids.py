@@ -19,10 +19,10 @@ _ALPHANUMERIC = string.ascii_letters + string.digits
 
 
 class IdGenerator(msgspec.Struct, frozen=True):
-    """A pattern that ids match as a whole, and a function that makes one."""
+    """A pattern that ids match as a whole, and a function that makes one; without it, whoever creates has to say."""
 
     pattern: re.Pattern[str]
-    generate: Callable[[], str]
+    generate: Callable[[], str] | None = None
 
     def accepts(self, id: object) -> bool:
         """Tell whether an object may have this id.

@@ -69,7 +69,7 @@ POOL: Final = ("pool_size", "max_overflow", "pool_timeout", "max_backlog", "pool
 _OF_PERMISSION: Final = "The same of the permissions; where they are in the storage's database, its setting counts."
 _OF_CACHE: Final = "The same of the cache; where it is in the storage's database, its setting counts."
 
-HAVE_GENERATORS: Final = frozenset({"bucket", "collection", "group", "record"})
+HAVE_GENERATORS: Final = frozenset({"bucket", "collection", "group", "record", "account"})
 """Types that `id_generator` says nothing of: files for Kinto may repeat its default, and have buckets with names."""
 
 

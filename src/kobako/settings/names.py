@@ -49,7 +49,8 @@ NOT_YET: Final = _names("""
 """Names of what is still to come: whoever switches one on is told that nothing happens."""
 
 OF_PLUGINS: Final = _names("""
-    default_bucket_hmac_secret account_cache_ttl_seconds account_validation
+    default_bucket_hmac_secret account_cache_ttl_seconds account_validation account_argon2_memory_kib
+    account_argon2_rounds
 """)
 """Names of the package's own plugins that do not begin as FOREIGN ones do."""
 
