@@ -10,14 +10,26 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kobako.backends import open_cache, open_database
 from kobako.cache.base import Cache
 from kobako.configured import once, served, settings_grants
 from kobako.databases.base import Clock, Database
-from kobako.http import asgi, end_of_service, endpoints, listening, lists, measuring, openapi, permissions, utilities
+from kobako.http import (
+    asgi,
+    end_of_service,
+    endpoints,
+    listening,
+    lists,
+    measuring,
+    openapi,
+    permissions,
+    streaming,
+    utilities,
+)
 from kobako.http import openapi_utilities as described
+from kobako.http.pieces import Receive, Send
 from kobako.http.pipeline import answer
 from kobako.http.routing import Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
@@ -37,6 +49,9 @@ from kobako.settings import Feature, Settings, steps
 
 VERSION_FILES: Final = (Path(__file__).with_name("version.json"), Path(__file__).parent / "config" / "version.json")
 """Where the package may bring the version file, if the settings' is not there (section 6.4)."""
+
+
+Served = TypeVar("Served", bound=Callable[..., Awaitable[Response]])
 
 
 def milliseconds() -> int:
@@ -159,7 +174,7 @@ class App:
         if self._metrics:
             self._metrics.close()
 
-    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope: a request, or the lifespan of the server."""
         if scope["type"] == "http":
             await asgi.serve(self.site, scope, receive, send)
@@ -233,9 +248,15 @@ def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
 
 
 def _of_view(view: View) -> Route:
-    heads = {"HEAD": view.methods["GET"]} if "GET" in view.methods else {}
-    methods = {**view.methods, **heads}
-    return route(view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes)
+    methods = _with_head({**dict.fromkeys(view.streams, streaming.refuse_part), **view.methods})
+    streams = _with_head(view.streams)
+    return route(
+        view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes, streams=streams
+    )
+
+
+def _with_head(methods: Mapping[str, Served]) -> Mapping[str, Served]:
+    return {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
 
 
 async def _taken_apart(call: Call) -> Response:

@@ -76,9 +76,9 @@ def modified(stored: Stored | None, rights: Rights, timestamp: int) -> ModifiedM
     return ModifiedMeanwhile(details=details, headers=etags.headers_for(stored.last_modified))
 
 
-def owner(call: Call) -> str | None:
+def owner(call: Call, target: Target) -> str | None:
     """Return the principal that joins those who may write what the caller writes, None where there are none."""
-    has_acl = call.site.settings.explicit_permissions and not call.target.resource.owned
+    has_acl = call.site.settings.explicit_permissions and not target.resource.owned
     return call.caller.owner if has_acl else None
 
 

@@ -72,7 +72,7 @@ async def put_object(call: Call) -> Response:
         # Only the permissions change; the object gets a new version all the same.
         data = old.data() if old else {}
     old_acl = await tx.permission.acl(target.uri) if old else {}
-    acl = acls.with_owner(acls.replaced(old_acl, given.body.permissions), checks.owner(call))
+    acl = acls.with_owner(acls.replaced(old_acl, given.body.permissions), checks.owner(call, target))
     new = await objects.write(tx, target, data, acl, old=old, old_acl=old_acl, by=call.caller.user)
     return object_response(new, checks.visible(call, acl), 200 if old else 201)
 
@@ -97,7 +97,7 @@ async def patch_object(call: Call) -> Response:
         data = target.resource.patch(target, before, data)
     data = target.resource.validate(data, "")
     checks.require_same_id(target, data)
-    acl = acls.with_owner(acl, checks.owner(call))
+    acl = acls.with_owner(acl, checks.owner(call, target))
     new = await objects.write(tx, target, data, acl, old=old, old_acl=old_acl, by=call.caller.user)
     behavior = call.request.headers.get("response-behavior") or "full"
     if behavior == "full":

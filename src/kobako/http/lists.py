@@ -82,7 +82,7 @@ async def post_list(call: Call) -> Response:
     if old:
         await reads.record(call, [old])
         return object_response(old, await checks.shown_acl(call, target, rights))
-    acl = acls.with_owner(acls.replaced({}, given.body.permissions), checks.owner(call))
+    acl = acls.with_owner(acls.replaced({}, given.body.permissions), checks.owner(call, target))
     new = await objects.write(tx, target, data, acl, old=None, old_acl={}, by=call.caller.user, asked=call.target)
     return object_response(new, checks.visible(call, acl), 201)
 
