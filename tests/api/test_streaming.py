@@ -1,5 +1,6 @@
 """Views that read their bodies, or send their answers, piece by piece (docs/toolkit.md)."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import replace
@@ -72,9 +73,8 @@ class Shelf:
 
     def plugin(self) -> Plugin:
         view = View(name="flow", path="/flows/{name}", streams={"POST": self.take, "GET": self.give})
-        return Plugin(
-            name="flows", views=[view], listeners=[Listener(self.note), Listener(self.note, after_commit=True)]
-        )
+        listeners = [Listener(self.note), Listener(self.note, after_commit=True)]
+        return Plugin(name="flows", views=[view], listeners=listeners)
 
 
 @pytest.fixture
@@ -216,8 +216,6 @@ def _scope(method: str, headers: list[tuple[bytes, bytes]] | None = None) -> dic
 async def _get(client: Client, leaves_after: int = 100) -> list[MutableMapping[str, Any]]:
     """Return what is sent to a client that reads, and may go away after some pieces."""
     sent: list[MutableMapping[str, Any]] = []
-    import asyncio
-
     left = asyncio.Event()
 
     async def receive() -> MutableMapping[str, Any]:
