@@ -191,6 +191,31 @@ def test_options_come_from_the_file_and_the_environment(read: Read) -> None:
     assert read_options(SETTINGS, "stats", Options) == Options()
 
 
+class Host(msgspec.Struct, frozen=True):
+    url: str = ""
+    secret_key: str = ""
+
+
+class Nested(msgspec.Struct):
+    most: int = 10
+    host: Host = Host()
+    limits: dict[str, str] = {}
+
+
+def test_options_have_tables_of_their_own(read: Read) -> None:
+    lines = ["stats.host.url = http://a", "stats.limits.blog.most = 3", "stats.limits.wiki = 4"]
+    settings = read("kobako.includes = mypackage.stats", *lines, KOBAKO_STATS_HOST_SECRET_KEY="s")
+
+    options = read_options(settings, "stats", Nested)
+
+    assert options == Nested(host=Host("http://a", "s"), limits={"blog.most": "3", "wiki": "4"})
+
+
+def test_an_unknown_option_in_a_table_is_named(read: Read) -> None:
+    with pytest.raises(SettingsError, match=r"^Unknown setting 'stats.host.port': there is stats.host.url, stats"):
+        read_options(read("kobako.includes = mypackage.stats", "stats.host.port = 1"), "stats", Nested)
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

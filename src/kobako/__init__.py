@@ -10,8 +10,10 @@ from kobako.cache.base import Cache
 from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit, attempts
 from kobako.http.authentication import basic_credentials, bearer_token
 from kobako.http.checks import require
+from kobako.http.merging import merge
 from kobako.http.responses import json_response
-from kobako.http.site import Authenticator, Call, Identity, Run
+from kobako.http.site import Authenticator, Call, Identity, Run, RunStreamed
+from kobako.http.streaming import Streamed
 from kobako.model import objects
 from kobako.model.access import Caller, Rights
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead
@@ -24,17 +26,19 @@ from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
 from kobako.plugin import Plugin, View
 from kobako.protocol.errors import (
     ApiError,
+    BadRequest,
     Forbidden,
     InvalidParameters,
     MissingToken,
     NotUnique,
     Problem,
+    RequestTooLarge,
     ServiceUnavailable,
     UnknownObject,
     invalid,
 )
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
-from kobako.protocol.jsontext import JsonObject, encode
+from kobako.protocol.jsontext import InvalidJson, JsonObject, decode, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
@@ -54,6 +58,7 @@ __all__ = [
     "Authenticator",
     "BackendUnavailable",
     "Backends",
+    "BadRequest",
     "Cache",
     "Call",
     "Caller",
@@ -65,6 +70,7 @@ __all__ = [
     "Forbidden",
     "IdGenerator",
     "Identity",
+    "InvalidJson",
     "InvalidParameters",
     "JsonObject",
     "ListState",
@@ -83,11 +89,13 @@ __all__ = [
     "Problem",
     "React",
     "Request",
+    "RequestTooLarge",
     "Resource",
     "Response",
     "Restrict",
     "Rights",
     "Run",
+    "RunStreamed",
     "Selection",
     "ServiceUnavailable",
     "Settings",
@@ -95,6 +103,7 @@ __all__ = [
     "Sort",
     "Storage",
     "Stored",
+    "Streamed",
     "Target",
     "Transaction",
     "TryAgain",
@@ -108,11 +117,13 @@ __all__ = [
     "bearer_token",
     "declare_indexes",
     "declared_indexes",
+    "decode",
     "encode",
     "install_middlewares",
     "invalid",
     "json_response",
     "length_problem",
+    "merge",
     "objects",
     "read_option",
     "read_options",

@@ -14,6 +14,7 @@ from kobako import assembly, configured
 from kobako.backends import open_cache, open_database
 from kobako.databases.base import Clock
 from kobako.http import asgi
+from kobako.http.pieces import Receive, Send
 from kobako.http.pipeline import answer
 from kobako.http.site import Authenticator
 from kobako.metrics.assembly import open_metrics
@@ -126,7 +127,7 @@ class App:
         if self._metrics:
             self._metrics.close()
 
-    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope: a request, or the lifespan of the server."""
         if scope["type"] == "http":
             await asgi.serve(self.site, scope, receive, send)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from kobako.http.site import AboutUser, Authenticator, Check, Run, Writes
+from kobako.http.site import AboutUser, Authenticator, Check, Run, RunStreamed, Writes
 from kobako.model.listeners import Listener
 from kobako.model.resource import Resource
 from kobako.model.transaction import Backends
@@ -38,11 +38,15 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     `path` may have `{names}`, which `call.target.variables` has the values of. What a view writes has to be locked
     before anything is read: `writes` tells it from the request and the variables, as targets. `describes` are the
     OpenAPI operations, by method in small letters, as far as they are not told by the first sentence of the function.
+
+    The methods in `streams` read their bodies, or send their answers, piece by piece: they are called with a
+    `Streamed`, outside of any transaction, and are no parts of a batch. The server sets their bodies no limit.
     """
 
     name: str
     path: str
-    methods: Mapping[str, Run]
+    methods: Mapping[str, Run] = {}
+    streams: Mapping[str, RunStreamed] = {}
     writes: Writes | None = None
     describes: Mapping[str, Mapping[str, Any]] = {}
 

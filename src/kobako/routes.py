@@ -3,10 +3,11 @@
 Source: HTTP API, sections 5, 6, 9 and 16.4; objects, 27.4.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeVar
 
 from kobako.configured import once
-from kobako.http import endpoints, lists, measuring, openapi, permissions, utilities
+from kobako.http import endpoints, lists, measuring, openapi, permissions, streaming, utilities
 from kobako.http import openapi_utilities as described
 from kobako.http.routing import route
 from kobako.http.site import Call, Route, Run
@@ -15,6 +16,8 @@ from kobako.model.resource import Resource
 from kobako.plugin import View
 from kobako.protocol.messages import Response
 from kobako.settings import Settings
+
+Served = TypeVar("Served", bound=Callable[..., Awaitable[Response]])
 
 
 def routes(
@@ -59,9 +62,15 @@ def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
 
 
 def _of_view(view: View) -> Route:
-    heads = {"HEAD": view.methods["GET"]} if "GET" in view.methods else {}
-    methods = {**view.methods, **heads}
-    return route(view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes)
+    methods = _with_head({**dict.fromkeys(view.streams, streaming.refuse_part), **view.methods})
+    streams = _with_head(view.streams)
+    return route(
+        view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes, streams=streams
+    )
+
+
+def _with_head(methods: Mapping[str, Served]) -> Mapping[str, Served]:
+    return {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
 
 
 async def _taken_apart(call: Call) -> Response:

@@ -4,11 +4,13 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 """
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from kobako.http import routing
+from kobako.http.pieces import Incoming, Receive, Send, broken_off, linger, send_stream
 from kobako.http.pipeline import answer
 from kobako.http.site import Site
 from kobako.protocol import addresses
@@ -16,8 +18,6 @@ from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, Reques
 from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Request, Response
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?", re.ASCII)
 """What a Host header may be: one host, and a port; it goes into the URLs of answers (RFC 9110, 7.2)."""
@@ -25,20 +25,27 @@ _HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?",
 
 async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request of an ASGI server."""
-    headers = _headers(scope)
+    headers, stream, body = _headers(scope), None, b""
     try:
         _require_measure(scope)
         _require_host(headers)
-        limit = site.settings.max_body_size_bytes
-        body = await _body(headers, receive, limit) if _may_have_body(scope, headers) else b""
+        if _may_have_body(scope, headers):
+            if site.routes.have_streams and routing.streams(site, scope["method"], _path(scope)):
+                stream = Incoming(receive)
+            else:
+                body = await _body(headers, receive, site.settings.max_body_size_bytes)
     except ApiError as error:
         request = _request(site, scope, headers, b"")
         response = await answer(site, request, error)
         response.headers["Connection"] = "close"
     else:
-        request = _request(site, scope, headers, body)
+        request = _request(site, scope, headers, body, stream)
         response = await answer(site, request)
-    await _send(request, response, send)
+    if stream and not stream.is_over:
+        response.headers["Connection"] = "close"
+    await _send(request, response, receive, send)
+    if stream:
+        await linger(stream)
 
 
 def _require_measure(scope: Scope) -> None:
@@ -65,7 +72,7 @@ def _headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def _request(site: Site, scope: Scope, headers: dict[str, str], body: bytes) -> Request:
+def _request(site: Site, scope: Scope, headers: dict[str, str], body: bytes, stream: Incoming | None = None) -> Request:
     settings = site.settings
     scheme = settings.http_scheme or scope.get("scheme", "http")
     host = settings.http_host or headers.get("host") or "localhost"
@@ -75,6 +82,7 @@ def _request(site: Site, scope: Scope, headers: dict[str, str], body: bytes) -> 
         query=scope["query_string"].decode(errors="surrogateescape"),
         headers=headers,
         body=body,
+        stream=stream,
         origin=f"{scheme}://{_without_default_port(scheme, host)}",
         client=_client(scope, headers, settings.trusted_proxies),
     )
@@ -114,8 +122,7 @@ async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            # The client has gone, or has sent what is no chunk: then it waits, and without an answer gets a 500.
-            raise BadRequest("The body cannot be read to its end.")
+            raise broken_off()
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
@@ -125,17 +132,20 @@ async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _send(request: Request, response: Response, send: Send) -> None:
-    body = response.body if request.method != "HEAD" and response.status not in (204, 304) else b""
+async def _send(request: Request, response: Response, receive: Receive, send: Send) -> None:
+    is_empty = request.method == "HEAD" or response.status in (204, 304)
     headers = [
         (name.lower().encode(), line.encode("latin-1", "replace"))
         for name, value in response.headers.items()
         for line in (value.split("\n") if name == "WWW-Authenticate" else (value,))
     ]
     if request.method != "HEAD" and response.status != 304:
-        headers.append((b"content-length", str(len(body)).encode()))
+        headers.append((b"content-length", str(0 if is_empty else response.size).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    if response.stream and not is_empty:
+        await send_stream(response.stream, receive, send)
+    else:
+        await send({"type": "http.response.body", "body": b"" if is_empty else response.body})
 
 
 async def live(app: AbstractAsyncContextManager[Any], receive: Receive, send: Send) -> None:

@@ -94,7 +94,7 @@ def modified(stored: Stored | None, rights: Rights, timestamp: int) -> ModifiedM
 
 def owner(call: Call, rights: Rights) -> str | None:
     """Return the principal that joins those who may write what the caller writes, None where there are none."""
-    has_acl = call.site.settings.explicit_permissions and not call.target.resource.owned
+    has_acl = call.site.settings.explicit_permissions and not rights.target.resource.owned
     return rights.owner if has_acl else None
 
 

@@ -7,6 +7,7 @@ from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.routing import Step
 from kobako.http.site import Call, Site
+from kobako.model.access import Caller
 from kobako.model.transaction import Transaction
 from kobako.protocol.messages import Response
 
@@ -16,6 +17,11 @@ async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | Non
     if step.route.offline:
         return await step.route.offline(site, step.request)
     caller = await identify(site, step.sender, tx)
+    return await step.route.methods[step.request.method](call(site, step, caller, tx, summary))
+
+
+def call(site: Site, step: Step, caller: Caller, tx: Transaction, summary: Summary | None) -> Call:
+    """Return what an endpoint receives; who calls is noted."""
     if summary and caller.user:
         summary.user = caller.user
-    return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))
+    return Call(step.request, step.target, caller, tx, site)

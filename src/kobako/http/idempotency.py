@@ -134,6 +134,12 @@ def require_none_of_their_own(request: Request, parts: Sequence[Request]) -> Non
         raise InvalidParameters(problems)
 
 
+def require_no_key(request: Request) -> None:
+    """Raise InvalidParameters for a key of a request whose body is a stream: whether it is the same is not known."""
+    if HEADER in request.headers:
+        raise invalid("header", "Idempotency-Key", "Idempotency-Key is not taken with a body that is streamed")
+
+
 def _fingerprint(request: Request) -> str:
     # The same body is another patch in another dialect.
     head = jsontext.encode([request.method, request.path, request.query, media_type(request)])

@@ -36,7 +36,7 @@ def answered(
     }
     metrics.count("request_summary", {**labels, "status": str(response.status)})
     metrics.time("request_duration_seconds", time.perf_counter() - summary.began, labels)
-    metrics.observe("request_size", len(response.body) if request.method != "HEAD" else 0, labels)
+    metrics.observe("request_size", response.size if request.method != "HEAD" else 0, labels)
     if summary.user:
         kind, _, user = summary.user.partition(":")
         metrics.count("users", {"auth": kind, "userid": user.replace(":", ".")})

@@ -15,6 +15,7 @@ from kobako.http.owners import placed
 from kobako.http.responses import error_response
 from kobako.http.routing import Redirect, Step
 from kobako.http.site import Site
+from kobako.http.streaming import Streamed
 from kobako.model.transaction import Transaction
 from kobako.protocol.errors import ApiError, Conflict, InvalidParameters
 from kobako.protocol.messages import Request, Response
@@ -58,6 +59,9 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if step.route.offline:
         return await step.route.offline(site, step.request)
     step = await placed(site, step)
+    if serve := step.route.streams.get(step.request.method):
+        idempotency.require_no_key(step.request)
+        return await serve(Streamed(site, step, summary))
     plan = await batches.plan(site, step) if step.route.kind == "batch" else None
     is_write = step.request.method not in routing.SAFE and not site.settings.readonly
     if is_write and idempotency.HEADER in step.request.headers:

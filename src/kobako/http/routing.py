@@ -15,7 +15,7 @@ import msgspec
 from kobako.http import cors
 from kobako.http.authentication import NOBODY, Recognized
 from kobako.http.responses import expiring
-from kobako.http.site import Kind, Offline, Route, Run, Site, Writes
+from kobako.http.site import Kind, Offline, Route, Run, RunStreamed, Site, Writes
 from kobako.model.resource import Resource, Target
 from kobako.protocol import params
 from kobako.protocol.errors import BadRequest, MethodNotAllowed, UnknownUrl, UnknownVersion
@@ -65,6 +65,7 @@ def route(
     offline: Offline | None = None,
     describes: Mapping[str, Mapping[str, Any]] = {},
     writes: Writes | None = None,
+    streams: Mapping[str, RunStreamed] = {},
 ) -> Route:
     """Return a route with the headers its methods expose."""
     exposes = {method: cors.exposed(kind, method) for method in methods}
@@ -78,6 +79,7 @@ def route(
         offline=offline,
         describes=describes,
         writes=writes,
+        streams=streams,
     )
 
 
@@ -102,6 +104,7 @@ class Routes:
     def __init__(self, prefix: str, routes: Iterable[Route]):
         self.prefix = prefix
         self.all = list(routes)
+        self.have_streams = any(each.streams for each in self.all)
         self._root = _Node()
         for each in self.all:
             node = self._root
@@ -118,6 +121,13 @@ class Routes:
                 return None
             node = found
         return node.route
+
+
+def streams(site: Site, method: str, path: str) -> bool:
+    """Tell whether the body of a request is for a view that reads it piece by piece."""
+    routes: Routes = site.routes
+    found = routes.match(path[len(routes.prefix) :]) if path.startswith(routes.prefix + "/") else None
+    return found is not None and method in found.streams
 
 
 def find(site: Site, request: Request) -> Step | Redirect:

@@ -4,7 +4,7 @@ Source: style, "Data has a type"; design, "The walk of a request".
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -16,9 +16,15 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Settings
 
+if TYPE_CHECKING:
+    from kobako.http.streaming import Streamed
+
 Kind = Literal["list", "object", "batch", "utility", "view"]
 Run = Callable[["Call"], Awaitable[Response]]
 """What answers a request: an endpoint, or a function of a view. Raises ApiError."""
+
+RunStreamed = Callable[["Streamed"], Awaitable[Response]]
+"""What serves a request whose body, or whose answer, is a stream: outside of any transaction."""
 
 Check = Callable[[], Awaitable[bool | None]]
 """Whether something works, for the heartbeat."""
@@ -60,7 +66,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One URL template with its methods. `exposes` are the headers that a browser may read.
 
     `offline` answers instead of the methods' functions where no backend is needed. `describes` are the OpenAPI
-    operations, by method in lower case, of what is no list or object: those describe themselves.
+    operations, by method in lower case, of what is no list or object: those describe themselves. `streams` are served
+    in place of the methods of the same names, but for parts of a batch.
     """
 
     name: str
@@ -72,6 +79,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     offline: "Offline | None" = None
     describes: Mapping[str, Mapping[str, Any]] = {}
     writes: Writes | None = None
+    streams: Mapping[str, RunStreamed] = {}
 
     @property
     def allowed(self) -> str:

@@ -165,6 +165,9 @@ class Resources:
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._by_name.values())
 
+    def __getitem__(self, name: str) -> Resource:
+        return self._by_name[name]
+
     def children(self, resource: Resource) -> Sequence[Resource]:
         """Return the resources whose lists belong to objects of this one."""
         return [each for each in self._by_name.values() if each.parent and each.parent.name == resource.name]

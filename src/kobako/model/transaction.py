@@ -34,7 +34,18 @@ _log = logging.getLogger("kobako.transactions")
 class Transaction:
     """One unit of work. What is done through it is committed as a whole, or not at all."""
 
-    __slots__ = ("_results", "_unit", "backends", "events", "groups", "now", "permission", "storage", "when_undone")
+    __slots__ = (
+        "_results",
+        "_unit",
+        "backends",
+        "events",
+        "groups",
+        "now",
+        "permission",
+        "storage",
+        "when_committed",
+        "when_undone",
+    )
 
     def __init__(self, backends: "Backends", unit: Unit, results: dict[Hashable, Any]):
         self.backends = backends
@@ -48,6 +59,8 @@ class Transaction:
         self.groups: dict[str, frozenset[str]] = {}
         # What puts right, outside of the database, what was done there for a unit or part that is undone.
         self.when_undone: list[Callable[[], Awaitable[None]]] = []
+        # What is done outside of the database once all is committed, and not before.
+        self.when_committed: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def resources(self) -> Resources:
@@ -84,6 +97,14 @@ class Transaction:
                 # What undoes the unit is what the caller has to learn.
                 _log.exception("What was done outside of the database could not be put right")
 
+    async def follow_up(self) -> None:
+        """Run what was noted for the time after the commit. It is too late to refuse: failures are logged."""
+        for each in self.when_committed:
+            try:
+                await each()
+            except Exception:
+                _log.exception("What follows a commit outside of the database failed")
+
     def part(self) -> "Part":
         """Undo what is done inside, events too, when an exception leaves it."""
         return Part(self, self._unit)
@@ -98,6 +119,7 @@ class Part:
 
     async def __aenter__(self) -> None:
         self._mark, self._undone_mark = self._tx.events.mark(), len(self._tx.when_undone)
+        self._committed_mark = len(self._tx.when_committed)
         await self._savepoint.__aenter__()
 
     async def __aexit__(
@@ -105,6 +127,7 @@ class Part:
     ) -> None:
         if error is not None:
             self._tx.events.rewind(self._mark)
+            del self._tx.when_committed[self._committed_mark :]
         await self._savepoint.__aexit__(kind, error, trace)
         if error is not None:
             await self._tx.put_right(self._undone_mark)
@@ -166,3 +189,5 @@ class Beginning:
         finally:
             if not is_kept:
                 await self._tx.put_right()
+        if is_kept and self._tx.when_committed:
+            await self._tx.follow_up()

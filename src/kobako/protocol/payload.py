@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from kobako.protocol import jsontext
-from kobako.protocol.errors import MAX_PROBLEMS, Problem
+from kobako.protocol.errors import MAX_PROBLEMS, InvalidParameters, Problem
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.principals import length_problem
 
@@ -57,6 +57,13 @@ def read(body: bytes, permissions: Sequence[str], problems: list[Problem]) -> Bo
         found.extend(islice(_faults(value, permissions), MAX_PROBLEMS))
     problems.extend(found)
     return EMPTY if found else Body(value.get("data"), value.get("permissions"))
+
+
+def checked(value: JsonObject, permissions: Sequence[str]) -> Body:
+    """Return what a body says that is decoded already. Raises InvalidParameters."""
+    if problems := list(islice(_faults(value, permissions), MAX_PROBLEMS)):
+        raise InvalidParameters(problems)
+    return Body(value.get("data"), value.get("permissions"))
 
 
 def not_a_mapping(name: str, value: Any) -> Problem:

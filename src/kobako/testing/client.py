@@ -20,11 +20,12 @@ from kobako.protocol.messages import Request, Response
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A response, its body decoded: None where there is none."""
+    """A response, its body decoded where it is JSON: None where it is not, or there is none."""
 
     status: int
     headers: dict[str, str]
     json: Any
+    body: bytes = b""
 
     @property
     def data(self) -> Any:
@@ -93,7 +94,7 @@ class Client:
                 client=self.address,
             )
         )
-        return _decoded(response)
+        return await _decoded(response)
 
     async def get(self, url: str, **options: Any) -> Answer:
         """Send a GET request."""
@@ -129,5 +130,9 @@ def _body(data: Any, permissions: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _decoded(response: Response) -> Answer:
-    return Answer(response.status, response.headers, jsontext.decode(response.body) if response.body else None)
+async def _decoded(response: Response) -> Answer:
+    body = response.body
+    if response.stream:
+        body = b"".join([chunk async for chunk in response.stream])
+    is_json = body and response.headers.get("Content-Type", "application/json").startswith("application/json")
+    return Answer(response.status, response.headers, jsontext.decode(body) if is_json else None, body)

@@ -1,0 +1,62 @@
+"""Streams: requests whose bodies are read, or answers that are sent, piece by piece; and who serves them.
+
+A client may take hours for that, or go away, so nothing is held meanwhile: the function of a view is called outside of
+any transaction, and begins those it needs itself, each for a moment.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from kobako.databases.base import attempts
+from kobako.http.authentication import identify
+from kobako.http.handling import call
+from kobako.http.log import Summary
+from kobako.http.routing import Step
+from kobako.http.site import Call, Site
+from kobako.model.resource import Target
+from kobako.protocol.errors import invalid
+from kobako.protocol.messages import Request, Response
+
+Result = TypeVar("Result")
+
+
+class Streamed:
+    """A request on its way to a view that streams: the request and its target, and how to begin transactions."""
+
+    def __init__(self, site: Site, step: Step, summary: Summary | None) -> None:
+        self.request: Request = step.request
+        self.target: Target = step.target
+        self._site, self._step, self._summary = site, step, summary
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; at once where it is here already. Raises BadRequest if it breaks off."""
+        if self.request.stream is None:
+            yield self.request.body
+            return
+        async for chunk in self.request.stream:
+            yield chunk
+
+    async def read(self, run: Callable[[Call], Awaitable[Result]]) -> Result:
+        """Return what a function finds, in a transaction that only reads."""
+        return await self.write(run)
+
+    async def write(self, run: Callable[[Call], Awaitable[Result]], *targets: Target) -> Result:
+        """Return what a function does in a transaction that writes lists of these targets, once it is committed.
+
+        It is called again where others were in the way. Listeners hear of what it does.
+        """
+        for attempt in attempts():
+            async with attempt, self._site.backends.begin({each.place for each in targets}) as tx:
+                caller = await identify(self._site, self._step.sender, tx)
+                result = await run(call(self._site, self._step, caller, tx, self._summary))
+                await self._site.listeners.before_commit(tx)
+        await self._site.listeners.after_commit(tx)
+        return result
+
+
+async def refuse_part(part: Call) -> Response:
+    """Raise InvalidParameters: what is streamed is no part of a batch, which is one transaction."""
+    request = part.request
+    raise invalid(
+        "body", "path", f"{request.method} {request.path} is streamed: path cannot be that of a part of a batch"
+    )
