@@ -11,7 +11,8 @@ from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain,
 from kobako.http.authentication import basic_credentials, bearer_token
 from kobako.http.checks import require
 from kobako.http.responses import json_response
-from kobako.http.site import Authenticator, Call, Identity, Run
+from kobako.http.routing import Step, rerouted
+from kobako.http.site import Authenticator, Call, Identity, Run, Site
 from kobako.model import objects
 from kobako.model.access import Caller
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead
@@ -26,6 +27,7 @@ from kobako.protocol.errors import (
     ApiError,
     Forbidden,
     InvalidParameters,
+    MethodNotAllowed,
     MissingToken,
     NotUnique,
     Problem,
@@ -34,7 +36,7 @@ from kobako.protocol.errors import (
     invalid,
 )
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
-from kobako.protocol.jsontext import JsonObject, encode
+from kobako.protocol.jsontext import InvalidJson, JsonObject, decode, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
@@ -64,10 +66,12 @@ __all__ = [
     "Forbidden",
     "IdGenerator",
     "Identity",
+    "InvalidJson",
     "InvalidParameters",
     "JsonObject",
     "ListState",
     "Listener",
+    "MethodNotAllowed",
     "MissingToken",
     "NotUnique",
     "ObjectsChanged",
@@ -90,7 +94,9 @@ __all__ = [
     "ServiceUnavailable",
     "Settings",
     "SettingsError",
+    "Site",
     "Sort",
+    "Step",
     "Storage",
     "Stored",
     "Target",
@@ -105,6 +111,7 @@ __all__ = [
     "bearer_token",
     "declare_indexes",
     "declared_indexes",
+    "decode",
     "encode",
     "install_middlewares",
     "invalid",
@@ -114,4 +121,5 @@ __all__ = [
     "read_options",
     "read_settings",
     "require",
+    "rerouted",
 ]

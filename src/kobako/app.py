@@ -111,6 +111,7 @@ class App:
             end=end_of_service.planned(settings),
             metrics=metrics,
             about_user=[each.about_user for each in parts if each.about_user],
+            arrivals=[each.arrive for each in parts if each.arrive],
         )
 
     async def answer(self, request: Request) -> Response:

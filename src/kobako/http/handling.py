@@ -3,6 +3,8 @@
 Source: design, "The walk of a request".
 """
 
+import msgspec
+
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.routing import Step
@@ -18,4 +20,6 @@ async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | Non
     caller = await identify(site, step.sender, tx)
     if summary and caller.user:
         summary.user = caller.user
+    if step.implies:
+        caller = msgspec.structs.replace(caller, creates=frozenset(each.uri for each in step.implies))
     return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))

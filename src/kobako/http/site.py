@@ -4,7 +4,7 @@ Source: style, "Data has a type"; design, "The walk of a request".
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ from kobako.model.resource import Resource, Target
 from kobako.model.transaction import Backends, Transaction
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Settings
+
+if TYPE_CHECKING:
+    from kobako.http.routing import Step
 
 Kind = Literal["list", "object", "batch", "utility", "view"]
 Run = Callable[["Call"], Awaitable[Response]]
@@ -35,6 +38,11 @@ Authenticate = Callable[[Request], Awaitable[Identity | None]]
 Principals = Callable[[Request], Awaitable[frozenset[str]]]
 AboutUser = Callable[["Call"], Awaitable[Mapping[str, Any]]]
 """(call) -> what the hello view says of its user, besides the id and principals."""
+Arrive = Callable[["Site", "Step"], Awaitable["Step"]]
+"""(site, a request whose route and sender are known, before its transaction) -> what is done in its place, or the same.
+
+Raises ApiError to refuse. Called for each part of a batch likewise, and not for OPTIONS.
+"""
 GroupFinder = Callable[[Request, str], Awaitable[frozenset[str] | None]]
 """(request, prefixed user id) -> the principals of the user's groups, None for a user who is not to be recognized."""
 
@@ -98,6 +106,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     end: EndOfService | None = None
     metrics: Metrics | None = None
     about_user: Sequence[AboutUser] = ()
+    arrivals: Sequence[Arrive] = ()
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -31,6 +31,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     user: str | None = None
     principals: frozenset[str] = frozenset({EVERYONE})
+    creates: frozenset[str] = frozenset()
+    """URIs of objects that the caller may create, whatever else is granted."""
 
     @property
     def owner(self) -> str:
@@ -75,6 +77,8 @@ class Rights(msgspec.Struct, frozen=True):
         """Tell whether the caller may read or empty the whole list, or create in it."""
         if self.decided is not None:
             return ("list", action) in self.decided
+        if action == "create" and self.caller.creates and self.target.uri in self.caller.creates:
+            return True
         return self._have(inheritance.on_list(self.target, action))
 
     def require_on_object(self, action: Action) -> None:

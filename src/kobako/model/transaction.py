@@ -32,10 +32,23 @@ _log = logging.getLogger("kobako.transactions")
 class Transaction:
     """One unit of work. What is done through it is committed as a whole, or not at all."""
 
-    __slots__ = ("_unit", "backends", "events", "groups", "now", "permission", "storage", "when_undone")
+    __slots__ = (
+        "_unit",
+        "backends",
+        "events",
+        "groups",
+        "implied",
+        "lists",
+        "now",
+        "permission",
+        "storage",
+        "when_undone",
+    )
 
-    def __init__(self, backends: "Backends", unit: Unit):
+    def __init__(self, backends: "Backends", unit: Unit, lists: Collection[Place] = ()):
         self.backends = backends
+        self.lists = lists
+        """Those that it has locked from its beginning on."""
         self._unit = unit
         self.storage: Storage = unit.storage
         self.permission: Permission = unit.permission
@@ -43,6 +56,8 @@ class Transaction:
         self.now = backends.clock()
         # Principals are read once for a request, or a whole batch (section 4.4).
         self.groups: dict[str, frozenset[str]] = {}
+        # So is what requests imply looked for once (`http/implied.py`): the URIs of what is there.
+        self.implied: set[str] = set()
         # What puts right, outside of the database, what was done there for a unit or part that is undone.
         self.when_undone: list[Callable[[], Awaitable[None]]] = []
 
@@ -117,20 +132,21 @@ class Backends:
 
     def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "Beginning":
         """Begin a transaction that writes these lists and may delete these objects, or one that only reads."""
-        return Beginning(self, self.database.begin(lists, emptied))
+        return Beginning(self, self.database.begin(lists, emptied), lists)
 
 
 class Beginning:
     """What `async with backends.begin()` enters."""
 
-    __slots__ = ("_backends", "_tx", "_unit")
+    __slots__ = ("_backends", "_lists", "_tx", "_unit")
 
-    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit]):
+    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit], lists: Collection[Place]):
         self._backends = backends
         self._unit = unit
+        self._lists = lists
 
     async def __aenter__(self) -> Transaction:
-        self._tx = Transaction(self._backends, await self._unit.__aenter__())
+        self._tx = Transaction(self._backends, await self._unit.__aenter__(), self._lists)
         return self._tx
 
     async def __aexit__(
