@@ -15,7 +15,7 @@ from kobako.http.routing import Step, rerouted
 from kobako.http.site import Authenticator, Call, Identity, Run, Site
 from kobako.model import objects
 from kobako.model.access import Caller
-from kobako.model.events import Change, ObjectsChanged, ObjectsRead
+from kobako.model.events import Change, ObjectsChanged, ObjectsRead, ServerFlushed
 from kobako.model.listeners import Listener
 from kobako.model.objects import declare_indexes
 from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
@@ -91,6 +91,7 @@ __all__ = [
     "Restrict",
     "Run",
     "Selection",
+    "ServerFlushed",
     "ServiceUnavailable",
     "Settings",
     "SettingsError",

@@ -18,6 +18,7 @@ from kobako.configured import once, served, settings_grants
 from kobako.databases.base import Clock, Database
 from kobako.http import asgi, end_of_service, endpoints, listening, lists, measuring, openapi, permissions, utilities
 from kobako.http import openapi_utilities as described
+from kobako.http.handling import refuse_in_batch
 from kobako.http.pipeline import answer
 from kobako.http.routing import Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
@@ -235,8 +236,10 @@ def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
 
 def _of_view(view: View) -> Route:
     heads = {"HEAD": view.methods["GET"]} if "GET" in view.methods else {}
-    methods = {**view.methods, **heads}
-    return route(view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes)
+    methods = {**view.methods, **heads, **dict.fromkeys(view.alone, refuse_in_batch)}
+    return route(
+        view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes, alone=view.alone
+    )
 
 
 async def _taken_apart(call: Call) -> Response:

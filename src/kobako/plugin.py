@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from kobako.http.site import AboutUser, Arrive, Authenticator, Check, Run, Writes
+from kobako.http.site import AboutUser, Alone, Arrive, Authenticator, Check, Run, Writes
 from kobako.model.listeners import Listener
 from kobako.model.resource import Resource
 from kobako.model.transaction import Backends
@@ -38,11 +38,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     `path` may have `{names}`, which `call.target.variables` has the values of. What a view writes has to be locked
     before anything is read: `writes` tells it from the request and the variables, as targets. `describes` are the
     OpenAPI operations, by method in small letters, as far as they are not told by the first sentence of the function.
+    What cannot be done in a transaction is in `alone`: it is called with the site and the request, and refused in
+    batches.
     """
 
     name: str
     path: str
-    methods: Mapping[str, Run]
+    methods: Mapping[str, Run] = {}
+    alone: Mapping[str, Alone] = {}
     writes: Writes | None = None
     describes: Mapping[str, Mapping[str, Any]] = {}
 
@@ -81,8 +84,8 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def included(settings: Settings) -> list[Plugin]:
-    """Return the plugins that `includes` names, made with the settings, in its order. Raises SettingsError."""
-    return [_made(name, settings) for name in settings.includes if name not in dotted.METRICS]
+    """Return the plugins that the settings name, made with them, in their order. Raises SettingsError."""
+    return [_made(name, settings) for name in settings.plugins if name not in dotted.METRICS]
 
 
 def _made(name: str, settings: Settings) -> Plugin:

@@ -10,6 +10,7 @@ from kobako.http.log import Summary
 from kobako.http.routing import Step
 from kobako.http.site import Call, Site
 from kobako.model.transaction import Transaction
+from kobako.protocol.errors import BadRequest
 from kobako.protocol.messages import Response
 
 
@@ -23,3 +24,8 @@ async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | Non
     if step.implies:
         caller = msgspec.structs.replace(caller, creates=frozenset(each.uri for each in step.implies))
     return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))
+
+
+async def refuse_in_batch(call: Call) -> Response:
+    """Refuse a part of a batch that can only come by itself."""
+    raise BadRequest(f"{call.request.method} {call.target.list_uri} has to be sent by itself, not in a batch.")

@@ -56,8 +56,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if step.route.resource is None and (refused := cors.problem(site, step.request)):
         # Where there is a resource, this is told with what else is wrong, after access (section 2.5).
         raise InvalidParameters([refused])
-    if step.route.offline:
-        return await step.route.offline(site, step.request)
+    if serve := step.route.offline or step.route.alone.get(step.request.method):
+        return await serve(site, step.request)
     step = await placed(site, step)
     plan = await batches.plan(site, step) if step.route.kind == "batch" else None
     once = _once(site, step, summary)

@@ -15,7 +15,7 @@ import msgspec
 from kobako.http import cors
 from kobako.http.authentication import NOBODY, Recognized
 from kobako.http.responses import expiring
-from kobako.http.site import Kind, Offline, Route, Run, Site, Writes
+from kobako.http.site import Alone, Kind, Offline, Route, Run, Site, Writes
 from kobako.model.resource import Resource, Target
 from kobako.protocol import params
 from kobako.protocol.errors import BadRequest, MethodNotAllowed, UnknownUrl, UnknownVersion
@@ -75,6 +75,7 @@ def route(
     offline: Offline | None = None,
     describes: Mapping[str, Mapping[str, Any]] = {},
     writes: Writes | None = None,
+    alone: Mapping[str, Alone] = {},
 ) -> Route:
     """Return a route with the headers its methods expose."""
     exposes = {method: cors.exposed(kind, method) for method in methods}
@@ -88,6 +89,7 @@ def route(
         offline=offline,
         describes=describes,
         writes=writes,
+        alone=alone,
     )
 
 

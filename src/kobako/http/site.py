@@ -25,6 +25,8 @@ Check = Callable[[], Awaitable[bool | None]]
 Writes = Callable[[Request, Mapping[str, str]], Iterable[Target]]
 """(request, ids in its URL) -> what a view may write."""
 Offline = Callable[["Site", Request], Awaitable[Response]]
+Alone = Offline
+"""(site, request) -> what is answered, outside of any transaction."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -64,7 +66,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One URL template with its methods. `exposes` are the headers that a browser may read.
 
     `offline` answers instead of the methods' functions where no backend is needed. `describes` are the OpenAPI
-    operations, by method in lower case, of what is no list or object: those describe themselves.
+    operations, by method in lower case, of what is no list or object: those describe themselves. `alone` answers
+    instead of a method's function where a request comes by itself: it is no part of a batch, and has no transaction.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     offline: "Offline | None" = None
     describes: Mapping[str, Mapping[str, Any]] = {}
     writes: Writes | None = None
+    alone: Mapping[str, Alone] = {}
 
     @property
     def allowed(self) -> str:
