@@ -23,16 +23,20 @@ from tests.conftest import SETTINGS
 
 from kobako import (
     App,
+    Forbidden,
     IdGenerator,
     Plugin,
     Resource,
     SettingsError,
+    Site,
+    Step,
     View,
     cli,
     json_response,
     read_option,
     read_options,
     read_settings,
+    rerouted,
 )
 from kobako.logs import configure
 from kobako.resources import RESOURCES
@@ -166,6 +170,29 @@ async def test_a_heartbeat_and_a_task_of_a_plugin() -> None:
 
         assert (heartbeat.status, heartbeat.json["mail"]) == (503, False)
         assert ran == [client.app]
+
+
+async def test_a_plugin_has_something_else_done_in_the_place_of_a_request() -> None:
+    async def arrive(site: Site, step: Step) -> Step:
+        if step.sender.identity is None:
+            raise Forbidden("Nobody comes in.")
+        if step.uri != "/buckets/mine":
+            return step
+        implied = site.backends.resources.target("/buckets/b")
+        assert implied
+        return msgspec.structs.replace(rerouted(site, step, "/buckets/b", step.request.body), implies=(implied,))
+
+    async with Client(App(SETTINGS, RESOURCES, plugins=[Plugin(name="a", arrive=arrive)])) as client:
+        answers = [
+            await client.get("/buckets/mine"),
+            await client.get("/buckets/b"),
+            await client.anonymous().get("/buckets/b"),
+        ]
+        in_batch = await client.batch({"path": "/buckets/mine"}, {"path": "/buckets/other"})
+
+        assert [each.status for each in answers] == [200, 200, 403]
+        assert answers[0].data["id"] == answers[1].data["id"] == "b"
+        assert [each["status"] for each in in_batch.json["responses"]] == [200, 403]
 
 
 # Options

@@ -500,20 +500,23 @@ def test_settings_of_plugins_that_are_not_included_are_let_be(read: Read) -> Non
     assert settings.warnings == ()
 
 
-def test_a_feature_still_to_come_is_a_warning(read: Read) -> None:
-    assert read("kinto.flush_endpoint_enabled = true").warnings == (
-        "Setting 'kinto.flush_endpoint_enabled' has no effect yet.",
-    )
-
-
-@pytest.mark.parametrize("line", ["kinto.flush_endpoint_enabled =", "flush_endpoint_enabled = False"])
-def test_a_feature_still_to_come_that_is_switched_off_is_none(read: Read, line: str) -> None:
-    assert read(line).warnings == ()
+@pytest.mark.parametrize(
+    ("lines", "plugins"),
+    [
+        ("kinto.flush_endpoint_enabled = true", ("flush",)),
+        ("kinto.flush_endpoint_enabled = true\nkinto.includes = kinto.plugins.flush", ("flush",)),
+        ("flush_endpoint_enabled = False", ()),
+        ("kinto.user-data_delete_principals = account:admin", ("user_data",)),
+        ("kinto.user-data_delete_principals =", ()),
+    ],
+)
+def test_some_settings_switch_a_plugin_on(read: Read, lines: str, plugins: tuple[str, ...]) -> None:
+    assert read(lines).plugins == plugins
 
 
 def test_what_exists_is_no_feature_still_to_come(read: Read) -> None:
     assert read("kinto.experimental_permissions_endpoint = true").warnings == ()
-    assert set(names.NOT_YET | names.WITHOUT_EFFECT).isdisjoint(names.FIXED)
+    assert names.WITHOUT_EFFECT.isdisjoint(names.FIXED)
 
 
 def test_that_a_request_is_one_transaction_cannot_be_switched_off(read: Read) -> None:

@@ -12,11 +12,12 @@ from kobako.http.authentication import basic_credentials, bearer_token
 from kobako.http.checks import require
 from kobako.http.merging import merge
 from kobako.http.responses import json_response
-from kobako.http.site import Authenticator, Call, Identity, Run, RunStreamed
+from kobako.http.routing import Step, rerouted
+from kobako.http.site import Authenticator, Call, Identity, Run, RunStreamed, Site
 from kobako.http.streaming import Streamed
 from kobako.model import objects
 from kobako.model.access import Caller, Rights
-from kobako.model.events import Change, ObjectsChanged, ObjectsRead
+from kobako.model.events import Change, ObjectsChanged, ObjectsRead, ServerFlushed
 from kobako.model.listeners import Listener
 from kobako.model.objects import declare_indexes
 from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
@@ -29,6 +30,7 @@ from kobako.protocol.errors import (
     BadRequest,
     Forbidden,
     InvalidParameters,
+    MethodNotAllowed,
     MissingToken,
     NotUnique,
     Problem,
@@ -75,6 +77,7 @@ __all__ = [
     "JsonObject",
     "ListState",
     "Listener",
+    "MethodNotAllowed",
     "MissingToken",
     "NotUnique",
     "ObjectsChanged",
@@ -97,10 +100,13 @@ __all__ = [
     "Run",
     "RunStreamed",
     "Selection",
+    "ServerFlushed",
     "ServiceUnavailable",
     "Settings",
     "SettingsError",
+    "Site",
     "Sort",
+    "Step",
     "Storage",
     "Stored",
     "Streamed",
@@ -129,4 +135,5 @@ __all__ = [
     "read_options",
     "read_settings",
     "require",
+    "rerouted",
 ]

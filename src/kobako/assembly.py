@@ -73,6 +73,7 @@ def assemble(kit: Kit) -> Site:
         end=end_of_service.planned(settings),
         metrics=metrics,
         about_user=[each.about_user for each in plugins if each.about_user],
+        arrivals=[each.arrive for each in plugins if each.arrive],
     )
 
 

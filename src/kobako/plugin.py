@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from kobako.http.site import AboutUser, Authenticator, Check, Run, RunStreamed, Writes
+from kobako.http.site import AboutUser, Arrive, Authenticator, Check, Run, RunStreamed, Writes
 from kobako.model.listeners import Listener
 from kobako.model.resource import Resource
 from kobako.model.transaction import Backends
@@ -62,7 +62,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in their
     order, under their names; one that was cut off is run again from its beginning. `policies` are ways to tell who
     calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view says
-    of whom it knows.
+    of whom it knows. `arrive` sees each request before its transaction, and may have another one done in its place.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     migrations: Mapping[str, Migration] = {}
     policies: Mapping[str, MakePolicy] = {}
     about_user: AboutUser | None = None
+    arrive: Arrive | None = None
 
     def __post_init__(self) -> None:
         for name in self.migrations:
@@ -84,8 +85,8 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def included(settings: Settings) -> list[Plugin]:
-    """Return the plugins that `includes` names, made with the settings, in its order. Raises SettingsError."""
-    return [_made(name, settings) for name in settings.includes if name not in dotted.METRICS]
+    """Return the plugins that the settings name, made with them, in their order. Raises SettingsError."""
+    return [_made(name, settings) for name in settings.plugins if name not in dotted.METRICS]
 
 
 def _made(name: str, settings: Settings) -> Plugin:

@@ -100,8 +100,6 @@ def setup(settings: Settings) -> None:
 
 `use` and `settings_prefix` are read as Kinto reads them.
 
-Of features still to come; whoever switches one on gets a warning: {not_yet}.
-
 Without effect here, and accepted without a word: {without_effect}; and whatever begins with {foreign}.
 """
 
@@ -124,7 +122,6 @@ def render() -> str:
     return TEXT.format(
         sections="\n".join(_section(heading, settings) for heading, settings in sections().items()),
         families="\n".join(f"- {doc}" for doc in family_docs()),
-        not_yet=_listed(names.NOT_YET),
         without_effect=_listed(names.WITHOUT_EFFECT),
         foreign=_listed(set(names.FOREIGN) - DESCRIBED),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kobako.http import idempotency, inputs, log, routing
+from kobako.http import idempotency, implied, inputs, log, routing
 from kobako.http.authentication import identify
 from kobako.http.handling import handle
 from kobako.http.log import Summary
@@ -83,6 +83,8 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
         try:
             if isinstance(step, ApiError):
                 raise step
+            if step.implies:
+                await implied.create(step, tx)
             async with tx.part():
                 response = await handle(site, step, tx, summary)
             if response.status >= (400 if plan.is_atomic else 500):

@@ -3,6 +3,8 @@
 Source: design, "The walk of a request".
 """
 
+import msgspec
+
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.routing import Step
@@ -24,4 +26,6 @@ def call(site: Site, step: Step, caller: Caller, tx: Transaction, summary: Summa
     """Return what an endpoint receives; who calls is noted."""
     if summary and caller.user:
         summary.user = caller.user
+    if step.implies:
+        caller = msgspec.structs.replace(caller, creates=frozenset(each.uri for each in step.implies))
     return Call(step.request, step.target, caller, tx, site)

@@ -4,6 +4,8 @@ known before any list is locked.
 Source: objects, 27.4 (user resources).
 """
 
+import msgspec
+
 from kobako.http.authentication import recognize
 from kobako.http.routing import SAFE, Step
 from kobako.http.site import Site
@@ -15,12 +17,21 @@ async def placed(site: Site, step: Step) -> Step:
 
     Nobody in particular has the list of no user, in which nobody may do anything.
     """
+    sender = await recognize(site, step.request)
+    if site.arrivals:
+        step = await _arrived(site, msgspec.structs.replace(step, sender=sender))
     request, route, target = step.request, step.route, step.target
     is_view = route.writes is not None and request.method not in SAFE
-    also = tuple(route.writes(request, target.variables)) if route.writes and is_view else ()
-    sender = await recognize(site, request)
+    also = (*step.also, *route.writes(request, target.variables)) if route.writes and is_view else step.also
     user = sender.identity.user if sender.identity else ""
-    return Step(request, route, _own(target, user), tuple(_own(each, user) for each in also), sender)
+    return Step(request, route, _own(target, user), tuple(_own(each, user) for each in also), sender, step.implies)
+
+
+async def _arrived(site: Site, step: Step) -> Step:
+    """Return what plugins have done in the place of a request."""
+    for arrive in site.arrivals:
+        step = await arrive(site, step)
+    return step
 
 
 def _own(target: Target, user: str) -> Target:

@@ -3,13 +3,15 @@
 Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 """
 
-from collections.abc import Collection, Hashable
+from collections.abc import Awaitable, Collection, Hashable
 from typing import Any
 
 from kobako.databases.base import attempts
 from kobako.http import batches, cors, end_of_service, idempotency, log, measuring, routing
 from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
+from kobako.http.idempotency import Once
+from kobako.http.implied import Absent, handle_implying
 from kobako.http.log import Summary
 from kobako.http.owners import placed
 from kobako.http.responses import error_response
@@ -63,41 +65,54 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         idempotency.require_no_key(step.request)
         return await serve(Streamed(site, step, summary))
     plan = await batches.plan(site, step) if step.route.kind == "batch" else None
-    is_write = step.request.method not in routing.SAFE and not site.settings.readonly
-    if is_write and idempotency.HEADER in step.request.headers:
-        return await _transact_once(site, step, plan, summary)
-    lists, emptied = _writes(site, step, plan)
+    once = _once(site, step, summary)
+    lists, emptied = _writes(site, step, plan, once)
     results: dict[Hashable, Any] = {}
-    for attempt in attempts():
-        async with attempt, site.backends.begin(lists, emptied, results) as tx:
-            response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
-            await site.listeners.before_commit(tx)
+    response = None
+    while response is None:
+        try:
+            for attempt in attempts():
+                async with attempt, site.backends.begin(lists, emptied, results) as tx:
+                    response = await _served(site, step, plan, tx, once, summary)
+                    await site.listeners.before_commit(tx)
+        except Absent:
+            lists = {*lists, *(target.place for each in _steps(step, plan) for target in each.implies)}
     await site.listeners.after_commit(tx)
     return response
 
 
-async def _transact_once(site: Site, step: Step, plan: Plan | None, summary: Summary | None) -> Response:
-    """Serve a request with an Idempotency-Key: only the first time, or else give its first answer again."""
+def _once(site: Site, step: Step, summary: Summary | None) -> Once | None:
+    """Return what a request with an Idempotency-Key is known by, None for one that may be done any number of times."""
+    is_write = step.request.method not in routing.SAFE and not site.settings.readonly
+    if not is_write or idempotency.HEADER not in step.request.headers:
+        return None
     once = idempotency.once(site, step)
     if summary:
         summary.user = once.user
-    lists, emptied = _writes(site, step, plan)
-    results: dict[Hashable, Any] = {}
-    for attempt in attempts():
-        async with attempt, site.backends.begin({*lists, once.today, once.yesterday}, emptied, results) as tx:
-            known = await idempotency.recall(tx, once)
-            response = known or await _handle_once(site, step, plan, tx, once, summary)
-    await site.listeners.after_commit(tx)
-    return response
+    return once
 
 
-async def _handle_once(
-    site: Site, step: Step, plan: Plan | None, tx: Transaction, once: idempotency.Once, summary: Summary | None
+def _served(
+    site: Site, step: Step, plan: Plan | None, tx: Transaction, once: Once | None, summary: Summary | None
+) -> Awaitable[Response]:
+    if once:
+        return _serve_once(site, step, plan, tx, once, summary)
+    if plan:
+        return handle_all(site, plan, tx, summary)
+    return (handle_implying if step.implies else handle)(site, step, tx, summary)
+
+
+async def _serve_once(
+    site: Site, step: Step, plan: Plan | None, tx: Transaction, once: Once, summary: Summary | None
 ) -> Response:
-    """Serve a request and keep its answer, also where it is refused for what the client did wrong."""
+    """Serve a request only the first time, or else give its first answer again: also where it is refused for what the
+    client did wrong.
+    """
+    if known := await idempotency.recall(tx, once):
+        return known
     try:
         async with tx.part():
-            response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
+            response = await _served(site, step, plan, tx, None, summary)
             await site.listeners.before_commit(tx)
     except (ApiError, PartFailed) as error:
         refusal = _final(site, step.request, error)
@@ -117,11 +132,15 @@ def _final(site: Site, request: Request, error: ApiError | PartFailed) -> Respon
     return None if response.status >= 500 or response.status == Conflict.status else response
 
 
-def _writes(site: Site, step: Step, plan: Plan | None) -> tuple[Collection[Place], Collection[str]]:
+def _writes(site: Site, step: Step, plan: Plan | None, once: Once | None) -> tuple[Collection[Place], Collection[str]]:
     """Return the lists that are locked before anything is read, and the objects whose lists are locked with them."""
-    steps = [step] if plan is None else [each for _, each in plan.parts if isinstance(each, Step)]
-    targets = [(each.request.method, target) for each in steps for target in each.writes]
+    targets = [(each.request.method, target) for each in _steps(step, plan) for target in each.writes]
     has_lists = site.backends.resources.children
     # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.
     emptied = [of.uri for method, of in targets if method == "DELETE" and of.id and has_lists(of.resource)]
-    return {target.place for _, target in targets}, emptied
+    kept = (once.today, once.yesterday) if once else ()
+    return {*(target.place for _, target in targets), *kept}, emptied
+
+
+def _steps(step: Step, plan: Plan | None) -> list[Step]:
+    return [step] if plan is None else [each for _, each in plan.parts if isinstance(each, Step)]

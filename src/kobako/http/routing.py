@@ -39,13 +39,23 @@ class Redirect(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A request whose route is known; `also` is what its view writes, `sender` who was recognized."""
+    """A request whose route is known; `also` is what its view writes, `sender` who was recognized.
+
+    `implies` are objects, each in the one before it, that are created in the sender's name where they are not there:
+    before the request is handled, unless it is the PUT that creates one.
+    """
 
     request: Request
     route: Route
     target: Target
     also: tuple[Target, ...] = ()
     sender: Recognized = NOBODY
+    implies: tuple[Target, ...] = ()
+
+    @property
+    def uri(self) -> str:
+        """What the request points at: its path, without the version prefix."""
+        return self.target.uri if self.target.id else self.target.list_uri
 
     @property
     def writes(self) -> tuple[Target, ...]:
@@ -164,6 +174,19 @@ def require_method(step: Step) -> None:
     """Raise MethodNotAllowed if the route does not have the method of the request."""
     if step.request.method not in step.route.methods and step.request.method != "OPTIONS":
         raise MethodNotAllowed(headers={"Allow": step.route.allowed})
+
+
+def rerouted(site: Site, step: Step, uri: str, body: bytes) -> Step:
+    """Return the step of the same request, from the same sender, to another URI that has a route.
+
+    Raises what `find` and `require_method` do.
+    """
+    request = msgspec.structs.replace(step.request, path=site.routes.prefix + uri, body=body)
+    found = find(site, request)
+    if isinstance(found, Redirect):
+        raise UnknownUrl()
+    require_method(found)
+    return msgspec.structs.replace(found, sender=step.sender)
 
 
 def _step(request: Request, matched: Route, path: str) -> Step:

@@ -17,6 +17,7 @@ from kobako.protocol.messages import Request, Response
 from kobako.settings import Settings
 
 if TYPE_CHECKING:
+    from kobako.http.routing import Step
     from kobako.http.streaming import Streamed
 
 Kind = Literal["list", "object", "batch", "utility", "view"]
@@ -45,6 +46,11 @@ Authenticate = Callable[[Request], Awaitable[Identity | None]]
 Principals = Callable[[Request], Awaitable[frozenset[str]]]
 AboutUser = Callable[["Call"], Awaitable[Mapping[str, Any]]]
 """(call) -> what the hello view says of its user, besides the id and principals."""
+Arrive = Callable[["Site", "Step"], Awaitable["Step"]]
+"""(site, a request whose route and sender are known, before its transaction) -> what is done in its place, or the same.
+
+Raises ApiError to refuse. Called for each part of a batch likewise, and not for OPTIONS.
+"""
 GroupFinder = Callable[[Request, str], Awaitable[frozenset[str] | None]]
 """(request, prefixed user id) -> the principals of the user's groups, None for a user who is not to be recognized."""
 
@@ -110,6 +116,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     end: EndOfService | None = None
     metrics: Metrics | None = None
     about_user: Sequence[AboutUser] = ()
+    arrivals: Sequence[Arrive] = ()
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from kobako.databases.base import attempts
+from kobako.http import implied
 from kobako.http.authentication import identify
 from kobako.http.handling import call
 from kobako.http.log import Summary
@@ -26,7 +27,8 @@ class Streamed:
     def __init__(self, site: Site, step: Step, summary: Summary | None) -> None:
         self.request: Request = step.request
         self.target: Target = step.target
-        self._site, self._step, self._summary = site, step, summary
+        self.site = site
+        self._step, self._summary = step, summary
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes; at once where it is here already. Raises BadRequest if it breaks off."""
@@ -45,18 +47,18 @@ class Streamed:
 
         It is called again where others were in the way. Listeners hear of what it does.
         """
+        lists = {each.place for each in (*targets, *self._step.implies)}
         for attempt in attempts():
-            async with attempt, self._site.backends.begin({each.place for each in targets}) as tx:
-                caller = await identify(self._site, self._step.sender, tx)
-                result = await run(call(self._site, self._step, caller, tx, self._summary))
-                await self._site.listeners.before_commit(tx)
-        await self._site.listeners.after_commit(tx)
+            async with attempt, self.site.backends.begin(lists) as tx:
+                await implied.create(self._step, tx)
+                caller = await identify(self.site, self._step.sender, tx)
+                result = await run(call(self.site, self._step, caller, tx, self._summary))
+                await self.site.listeners.before_commit(tx)
+        await self.site.listeners.after_commit(tx)
         return result
 
 
 async def refuse_part(part: Call) -> Response:
-    """Raise InvalidParameters: what is streamed is no part of a batch, which is one transaction."""
+    """Raise InvalidParameters: what has no transaction is no part of a batch, which is one."""
     request = part.request
-    raise invalid(
-        "body", "path", f"{request.method} {request.path} is streamed: path cannot be that of a part of a batch"
-    )
+    raise invalid("body", "path", f"{request.method} {request.path} is no part of a batch: it has to be sent by itself")

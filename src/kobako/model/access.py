@@ -33,6 +33,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     user: str | None = None
     principals: frozenset[str] = frozenset({EVERYONE})
+    creates: frozenset[str] = frozenset()
+    """URIs of objects that the caller may create, whatever else is granted."""
 
     @property
     def owner(self) -> str:
@@ -77,6 +79,8 @@ class Rights(msgspec.Struct, frozen=True):
 
     def on_list(self, action: Action) -> bool:
         """Tell whether the caller may read or empty the whole list, or create in it."""
+        if action == "create" and self.decided is None and self.target.uri in self.caller.creates:
+            return True
         return self.permits("list", action) if self.decided is None else ("list", action) in self.decided
 
     def require_on_object(self, action: Action) -> None:

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from kobako.model.resource import Target
+from kobako.model.resource import Resource, Target
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.projection import project
 from kobako.storage.base import Place, Stored
 
-Action = Literal["create", "update", "delete", "read"]
+Action = Literal["create", "update", "delete", "read", "flush"]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -113,6 +113,18 @@ class ObjectsRead(Event, frozen=True):
         """Return this event with the objects of others."""
         more = [shown for each in others for shown in each.objects]
         return msgspec.structs.replace(self, objects=[*self.objects, *more])
+
+
+class ServerFlushed(Event, frozen=True):
+    """Everything was removed: objects, permissions and cache. `timestamp` is above all that there were.
+
+    It is about no object; told only after it has happened (objects, 20.1).
+    """
+
+    @classmethod
+    def at(cls, uri: str, timestamp: int) -> "ServerFlushed":
+        """Return the event for a flush that a request to this path has brought about."""
+        return cls(Resource(name="", path=uri).target(uri), "flush", None, timestamp)
 
 
 class EventLog:

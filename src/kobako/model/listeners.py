@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from kobako.model.events import Action, ObjectsChanged, ObjectsRead
+from kobako.model.events import Action, ObjectsChanged, ObjectsRead, ServerFlushed
 from kobako.model.transaction import Transaction
 
 MAX_ROUNDS: Final = 10
@@ -23,10 +23,9 @@ ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 WRITES: Final[tuple[Action, ...]] = ("create", "update", "delete")
 
 Run = Callable[[Transaction, Any], Awaitable[None] | None]
-"""(transaction, ObjectsChanged or ObjectsRead, or a list of them `at_end`) -> nothing.
+"""(transaction, Told, or a list `at_end`) -> nothing. A plain function holds up every other request meanwhile."""
 
-A plain function holds up every other request meanwhile.
-"""
+Told = ObjectsChanged | ObjectsRead | ServerFlushed
 
 _log = logging.getLogger("kobako.listeners")
 
@@ -34,7 +33,8 @@ _log = logging.getLogger("kobako.listeners")
 class Listener(msgspec.Struct, frozen=True):
     """Who is told: of these actions, on these kinds of objects (none named: all), before or after the commit.
 
-    Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored.
+    Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored; that
+    everything was removed, to who asks for `flush`, after the commit only, whatever the kinds of objects.
     Who is told `at_end` is told once, before the commit and after all others: of everything, in a list of events.
     """
 
@@ -53,12 +53,14 @@ class Listener(msgspec.Struct, frozen=True):
                 raise TypeError(f"{each!r} is one text: a listener takes a collection of names")
         if unknown := set(self.actions).difference(ACTIONS):
             raise ValueError(f"{unknown} are no actions of a listener: there are {', '.join(ACTIONS)}")
+        if "flush" in self.actions and not self.after_commit:
+            raise ValueError("a listener to 'flush' is told after_commit: before, there is nothing to tell")
 
     def hears(self, action: Action, resource: str) -> bool:
         """Tell whether the listener wants to know of this action on this kind of object."""
-        return action in self.actions and (not self.resources or resource in self.resources)
+        return action in self.actions and (not self.resources or resource in self.resources or action == "flush")
 
-    async def tell(self, tx: Transaction, event: ObjectsChanged | ObjectsRead) -> None:
+    async def tell(self, tx: Transaction, event: Told) -> None:
         """Run the listener, if the event is for it."""
         if self.hears(event.action, event.place.resource):
             await self._run(tx, event)
@@ -116,12 +118,16 @@ class Listeners:
     async def after_commit(self, tx: Transaction) -> None:
         """Tell of everything once more, to those who want to hear of what was committed."""
         for event in tx.events.told:
-            for listener in self._all:
-                if listener.after_commit:
-                    await _notify(listener, tx, event)
+            await self.tell_of(tx, event)
+
+    async def tell_of(self, tx: Transaction, event: Told) -> None:
+        """Tell those who want to hear of what was committed of one event."""
+        for listener in self._all:
+            if listener.after_commit:
+                await _notify(listener, tx, event)
 
 
-async def _notify(listener: Listener, tx: Transaction, event: ObjectsChanged | ObjectsRead) -> None:
+async def _notify(listener: Listener, tx: Transaction, event: Told) -> None:
     try:
         await listener.tell(tx, event)
     except Exception:

@@ -171,3 +171,22 @@ class Resources:
     def children(self, resource: Resource) -> Sequence[Resource]:
         """Return the resources whose lists belong to objects of this one."""
         return [each for each in self._by_name.values() if each.parent and each.parent.name == resource.name]
+
+    def target(self, uri: str) -> Target | None:
+        """Return the target of an object's URI, None for what is no object of these resources.
+
+        >>> resources = Resources([Resource(name="record", path="/shelves/{shelf_id}/records")])
+        >>> found = resources.target("/shelves/s/records/r")
+        >>> found.list_uri, found.id
+        ('/shelves/s/records', 'r')
+        """
+        list_uri, _, id = uri.rpartition("/")
+        segments = list_uri.split("/")
+        found = next((each for each in self._by_name.values() if _fits(each.path.split("/"), segments)), None)
+        return found.target(list_uri, id) if found and id else None
+
+
+def _fits(template: Sequence[str], segments: Sequence[str]) -> bool:
+    return len(template) == len(segments) and all(
+        name == value or (name.startswith("{") and value != "") for name, value in zip(template, segments, strict=True)
+    )

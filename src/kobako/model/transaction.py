@@ -40,6 +40,8 @@ class Transaction:
         "backends",
         "events",
         "groups",
+        "implied",
+        "lists",
         "now",
         "permission",
         "storage",
@@ -47,16 +49,26 @@ class Transaction:
         "when_undone",
     )
 
-    def __init__(self, backends: "Backends", unit: Unit, results: dict[Hashable, Any]):
+    def __init__(
+        self,
+        backends: "Backends",
+        unit: Unit,
+        lists: Collection[Place] = (),
+        results: dict[Hashable, Any] | None = None,
+    ):
         self.backends = backends
+        self.lists = lists
+        """Those that it has locked from its beginning on."""
         self._unit = unit
-        self._results = results
+        self._results = {} if results is None else results
         self.storage: Storage = unit.storage
         self.permission: Permission = unit.permission
         self.events = EventLog()
         self.now = backends.clock()
         # Principals are read once for a request, or a whole batch (section 4.4).
         self.groups: dict[str, frozenset[str]] = {}
+        # So is what requests imply looked for once (`http/implied.py`): the URIs of what is there.
+        self.implied: set[str] = set()
         # What puts right, outside of the database, what was done there for a unit or part that is undone.
         self.when_undone: list[Callable[[], Awaitable[None]]] = []
         # What is done outside of the database once all is committed, and not before.
@@ -162,21 +174,28 @@ class Backends:
 
         `results` are those of work that earlier attempts put aside.
         """
-        return Beginning(self, self.database.begin(lists, emptied), {} if results is None else results)
+        return Beginning(self, self.database.begin(lists, emptied), lists, results)
 
 
 class Beginning:
     """What `async with backends.begin()` enters."""
 
-    __slots__ = ("_backends", "_results", "_tx", "_unit")
+    __slots__ = ("_backends", "_lists", "_results", "_tx", "_unit")
 
-    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit], results: dict[Hashable, Any]):
+    def __init__(
+        self,
+        backends: Backends,
+        unit: AbstractAsyncContextManager[Unit],
+        lists: Collection[Place],
+        results: dict[Hashable, Any] | None,
+    ):
         self._backends = backends
         self._unit = unit
+        self._lists = lists
         self._results = results
 
     async def __aenter__(self) -> Transaction:
-        self._tx = Transaction(self._backends, await self._unit.__aenter__(), self._results)
+        self._tx = Transaction(self._backends, await self._unit.__aenter__(), self._lists, self._results)
         return self._tx
 
     async def __aexit__(

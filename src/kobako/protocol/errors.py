@@ -92,7 +92,7 @@ class KeyReused(InvalidParameters):
 
 
 class BadRequest(ApiError):
-    """The request cannot be read at all: its URL is not UTF-8."""
+    """The request cannot be read at all: its URL is not UTF-8; or it is no part of a batch."""
 
     status, errno, error = 400, 107, "Bad Request"
 

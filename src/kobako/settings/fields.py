@@ -164,6 +164,7 @@ class Settings:
         "take metrics (`docs/monitoring.md`).",
         parse=dotted.plugins,
     )
+    flush_endpoint_enabled: bool = setting(False, "The same as flush in `includes`, as Kinto 1.x called it.")
 
     # Backends
     storage_backend: str = setting(
@@ -332,6 +333,12 @@ class Settings:
         for feature, changes in steps.WITHOUT.items():
             for name, value in changes.items() if feature not in features else ():
                 object.__setattr__(self, name, value)
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """The names of plugins: those of `includes`, and those that other settings switch on."""
+        also = {"flush": self.flush_endpoint_enabled, "user_data": bool(self.principals("user-data", "delete"))}
+        return tuple(dict.fromkeys([*self.includes, *(name for name, is_on in also.items() if is_on)]))
 
     def principals(self, resource: str, permission: str) -> frozenset[str]:
         """Return who has this permission on every object of a resource, by the settings.

@@ -43,18 +43,13 @@ WITHOUT_EFFECT: Final = _names("""
 """)
 """Names of Kinto's that change nothing, or belong to what is not included: neither refused nor spoken of."""
 
-NOT_YET: Final = _names("""
-    flush_endpoint_enabled
-""")
-"""Names of what is still to come: whoever switches one on is told that nothing happens."""
-
 OF_PLUGINS: Final = _names("""
     default_bucket_hmac_secret account_cache_ttl_seconds account_validation account_argon2_memory_kib
     account_argon2_rounds
 """)
 """Names of the package's own plugins that do not begin as FOREIGN ones do."""
 
-KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | NOT_YET | OF_PLUGINS
+KNOWN: Final = FIXED.keys() | STRUCTURAL | WITHOUT_EFFECT | OF_PLUGINS
 
 PLUGIN_PREFIXES: Final = tuple(
     _names("history. quotas. attachment. changes. signer. mail. fxa-oauth. account_validation.")

@@ -291,12 +291,10 @@ def _misspelt(environ: Mapping[str, str], resources: Collection[str], undecided:
 
 
 def _without_effect(entries: Entries) -> list[str]:
-    switched_on = [name for name in sorted(names.NOT_YET & entries.keys()) if not parsing.is_off(entries[name].raw)]
-    found = [f"Setting '{entries[name].label}' has no effect yet." for name in switched_on]
     transactions = entries.get("transaction_per_request")
     if transactions and not parsing.boolean(transactions.raw):
-        found.append(f"Setting '{transactions.label}' is off, and has no effect: each request is one transaction.")
-    return found
+        return [f"Setting '{transactions.label}' is off, and has no effect: each request is one transaction."]
+    return []
 
 
 def _ignored_pools(entries: Entries, settings: Settings) -> Iterator[str]:

@@ -1,0 +1,73 @@
+"""What requests imply: objects that are created in the sender's name, where they are not there (`Step.implies`).
+
+They are looked for in the transaction of the request, so that they cost one reading where they are there. Only where
+one is absent, the transaction is begun anew with its list locked: of requests that come at once, on any worker, one
+creates it, and the others find it.
+
+Source: objects, 10.2.
+"""
+
+from kobako.http.handling import handle
+from kobako.http.log import Summary
+from kobako.http.responses import error_response
+from kobako.http.routing import Step
+from kobako.http.site import Site
+from kobako.model import objects
+from kobako.model.resource import Target
+from kobako.model.transaction import Transaction
+from kobako.protocol.errors import ApiError, Conflict
+from kobako.protocol.messages import Response
+
+
+class Absent(Exception):
+    """What a request implies is not there, and the transaction has not locked the list where it would be created."""
+
+
+async def handle_implying(site: Site, step: Step, tx: Transaction, summary: Summary | None = None) -> Response:
+    """Serve one request that implies something: what is created for it stays, also where it is then refused."""
+    if not await create(step, tx):
+        return await handle(site, step, tx, summary)
+    try:
+        async with tx.part():
+            return await handle(site, step, tx, summary)
+    except ApiError as error:
+        if error.status >= 500 or isinstance(error, Conflict):
+            raise
+        return error_response(site, step.request, error)
+
+
+async def create(step: Step, tx: Transaction) -> bool:
+    """Create what a request implies and is not there, looked for once in a transaction; tell whether anything was.
+
+    Raises Absent.
+    """
+    absent = await _absent(step, tx)
+    if any(each.place not in tx.lists for each in absent):
+        raise Absent
+    for each in absent:
+        await _create(tx, each, step)
+    tx.implied.update(each.uri for each in _awaited(step))
+    return bool(absent)
+
+
+def _awaited(step: Step) -> tuple[Target, ...]:
+    """Return what has to be there before the request: all but what it creates itself."""
+    creates = step.target.uri if step.request.method == "PUT" else None
+    return tuple(each for each in step.implies if each.uri != creates)
+
+
+async def _absent(step: Step, tx: Transaction) -> list[Target]:
+    """Return what is not there, the outermost first. Where an object is, there is all that it is in."""
+    found: list[Target] = []
+    for each in reversed(_awaited(step)):
+        if each.uri in tx.implied or await objects.find(tx, each):
+            break
+        found.insert(0, each)
+    return found
+
+
+async def _create(tx: Transaction, target: Target, step: Step) -> None:
+    assert step.sender.identity, "who sent what implies something is known"
+    user = step.sender.identity.user
+    data = target.resource.validate({}, "data.")
+    await objects.write(tx, target, data, {"write": [user]}, old=None, by=user)
