@@ -5,8 +5,8 @@ Everything is handed over and nothing is registered: two apps live in one proces
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial, wraps
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from kobako.http import asgi, end_of_service, endpoints, listening, lists, measu
 from kobako.http import openapi_utilities as described
 from kobako.http.pipeline import answer
 from kobako.http.routing import Routes, route
-from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
+from kobako.http.site import Authenticator, Call, Check, Offline, Route, Run, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners, open_metrics
 from kobako.metrics.base import Metrics, Scraped
 from kobako.model import migrations
@@ -28,6 +28,7 @@ from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources, Target
 from kobako.model.tasks import Tasks
 from kobako.model.transaction import Backends, Transaction
+from kobako.plugin import Offline as AnswersOffline
 from kobako.plugin import Plugin, View, included
 from kobako.policies import named
 from kobako.policies.basic import CAPABILITY as BASICAUTH
@@ -80,6 +81,8 @@ class App:
         told += [listener for each in named_listeners for listener in each.listeners]
         hooks = Feature.TRANSACTION_HOOK in settings.features
         self.settings = settings
+        self._lifespans = [each for part in parts for each in part.lifespans]
+        self._opened = AsyncExitStack()
         self._tasks = Tasks(partial(task, self) for each in parts for task in each.tasks)
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
@@ -146,7 +149,12 @@ class App:
 
     async def __aenter__(self) -> "App":
         steps.run(self.settings)
-        await self._database.open()
+        async with AsyncExitStack() as opened:
+            await self._database.open()
+            opened.push_async_callback(self._close)
+            for each in self._lifespans:
+                await opened.enter_async_context(each(self))
+            self._opened = opened.pop_all()
         self._tasks.start()
         return self
 
@@ -154,6 +162,9 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tasks.stop()
+        await self._opened.aclose()
+
+    async def _close(self) -> None:
         await self._database.close()
         await self._cache.close()
         if self._metrics:
@@ -214,7 +225,7 @@ def _utilities(settings: Settings, metrics: Metrics | None) -> Iterable[Route]:
     yield route("version", "/__version__", readers, offline=utilities.version, describes=described.VERSION)
     yield route("api", "/__api__", readers, offline=openapi.endpoint(), describes=described.API)
     yield route("contribute", "/contribute.json", readers, offline=utilities.contribute, describes=described.CONTRIBUTE)
-    yield route("batch", "/batch", {"POST": _taken_apart}, kind="batch", describes=described.BATCH)
+    yield route("batch", "/batch", {"POST": _not_called}, kind="batch", describes=described.BATCH)
     if isinstance(metrics, Scraped):
         told = measuring.exposition(metrics)
         yield route("metrics", "/__metrics__", readers, offline=told, describes=described.METRICS)
@@ -233,11 +244,25 @@ def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
 
 
 def _of_view(view: View) -> Route:
-    heads = {"HEAD": view.methods["GET"]} if "GET" in view.methods else {}
-    methods = {**view.methods, **heads}
-    return route(view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes)
+    methods: dict[str, Run] = {"GET": _not_called} if view.offline else {**view.methods}
+    if "GET" in methods:
+        methods["HEAD"] = methods["GET"]
+    offline = _offline(view, view.offline) if view.offline else None
+    return route(
+        view.name, view.path, methods, kind="view", offline=offline, describes=view.describes, writes=view.writes
+    )
 
 
-async def _taken_apart(call: Call) -> Response:
-    """Never called: the pipeline takes a batch apart, and calls the endpoints of its parts."""
+def _offline(view: View, run: AnswersOffline) -> Offline:
+    located = Resource(name=view.name, path=view.path)
+
+    @wraps(run)
+    async def answered(site: Site, request: Request) -> Response:
+        return await run(request, located.target(request.path.removeprefix(site.routes.prefix)).variables)
+
+    return answered
+
+
+async def _not_called(call: Call) -> Response:
+    """The pipeline answers itself: it takes a batch apart, and needs no transaction for what is offline."""
     raise NotImplementedError
