@@ -22,6 +22,7 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
 from kobako.plugin import Plugin, View
+from kobako.policies.tokens import Tokens, Verified
 from kobako.protocol.errors import (
     ApiError,
     Forbidden,
@@ -38,7 +39,8 @@ from kobako.protocol.jsontext import JsonObject, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
-from kobako.settings import Policy, Settings, SettingsError, read_options, read_settings
+from kobako.remote import NoAnswer, Remote, Reply
+from kobako.settings import Policy, Settings, SettingsError, policy_options, read_options, read_settings
 from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "ListState",
     "Listener",
     "MissingToken",
+    "NoAnswer",
     "NotUnique",
     "ObjectsChanged",
     "ObjectsRead",
@@ -81,6 +84,8 @@ __all__ = [
     "Prepare",
     "Problem",
     "React",
+    "Remote",
+    "Reply",
     "Request",
     "Resource",
     "Response",
@@ -94,12 +99,14 @@ __all__ = [
     "Storage",
     "Stored",
     "Target",
+    "Tokens",
     "Transaction",
     "TryAgain",
     "UnfitDatabase",
     "Unit",
     "UnknownObject",
     "Validate",
+    "Verified",
     "View",
     "basic_credentials",
     "bearer_token",
@@ -111,6 +118,7 @@ __all__ = [
     "json_response",
     "length_problem",
     "objects",
+    "policy_options",
     "read_options",
     "read_settings",
     "require",
