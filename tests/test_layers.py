@@ -26,7 +26,7 @@ ALLOWED = {
     "adapters": {"protocol", "contracts", "adapters"},
     "model": {"protocol", "contracts", "model"},
     "http": {"protocol", "settings", "contracts", "model", "http"},
-    "policies": {"protocol", "settings", "contracts", "model", "http", "policies"},
+    "policies": {"protocol", "settings", "contracts", "model", "http", "remote", "policies"},
     "remote": {"protocol", "remote"},
     "listeners": {"protocol", "settings", "contracts", "adapters", "model", "listeners"},
     "metrics": {"settings", "contracts", "model", "http", "metrics"},

@@ -39,6 +39,7 @@ from kobako.protocol.jsontext import JsonObject, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
+from kobako.protocol.weburls import host_of, origin_of
 from kobako.remote import NoAnswer, Remote, Reply
 from kobako.settings import Policy, Settings, SettingsError, policy_options, read_options, read_settings
 from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
@@ -113,11 +114,13 @@ __all__ = [
     "declare_indexes",
     "declared_indexes",
     "encode",
+    "host_of",
     "install_middlewares",
     "invalid",
     "json_response",
     "length_problem",
     "objects",
+    "origin_of",
     "policy_options",
     "read_options",
     "read_settings",
