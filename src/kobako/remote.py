@@ -79,11 +79,11 @@ class Remote:
 
         # What is compressed would be unpacked before its size is known.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
-        asked = url.partition("?")[0]
+        asked, client = url.partition("?")[0], self._opened()
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._opened().stream(method, url, headers=headers, **sent) as response,
+                client.stream(method, url, headers=headers, **sent) as response,
             ):
                 return Reply(asked, response.status_code, await self._body(asked, response))
         except TimeoutError as error:
@@ -97,8 +97,9 @@ class Remote:
         if self._client is None:
             limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
             self._client = httpx.AsyncClient(limits=limits, timeout=self._timeout_s)
-            # It would write the whole URL of every request.
-            logging.getLogger("httpx").setLevel(logging.WARNING)
+            # They would write the URL of every request, and the headers of every answer.
+            for name in ("httpx", "httpcore"):
+                logging.getLogger(name).setLevel(logging.WARNING)
         return self._client
 
     async def _body(self, asked: str, response: Any) -> bytes:
