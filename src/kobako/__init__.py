@@ -25,6 +25,7 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
 from kobako.plugin import Plugin, View
+from kobako.policies.tokens import Tokens, Verified
 from kobako.protocol.errors import (
     ApiError,
     BadRequest,
@@ -44,7 +45,17 @@ from kobako.protocol.jsontext import InvalidJson, JsonObject, decode, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
-from kobako.settings import Policy, Settings, SettingsError, read_option, read_options, read_settings
+from kobako.protocol.weburls import host_of, origin_of
+from kobako.remote import NoAnswer, Remote, Reply
+from kobako.settings import (
+    Policy,
+    Settings,
+    SettingsError,
+    policy_options,
+    read_option,
+    read_options,
+    read_settings,
+)
 from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
 
 __all__ = [
@@ -79,6 +90,7 @@ __all__ = [
     "Listener",
     "MethodNotAllowed",
     "MissingToken",
+    "NoAnswer",
     "NotUnique",
     "ObjectsChanged",
     "ObjectsRead",
@@ -91,6 +103,8 @@ __all__ = [
     "Prepare",
     "Problem",
     "React",
+    "Remote",
+    "Reply",
     "Request",
     "RequestTooLarge",
     "Resource",
@@ -111,12 +125,14 @@ __all__ = [
     "Stored",
     "Streamed",
     "Target",
+    "Tokens",
     "Transaction",
     "TryAgain",
     "UnfitDatabase",
     "Unit",
     "UnknownObject",
     "Validate",
+    "Verified",
     "View",
     "attempts",
     "basic_credentials",
@@ -125,12 +141,15 @@ __all__ = [
     "declared_indexes",
     "decode",
     "encode",
+    "host_of",
     "install_middlewares",
     "invalid",
     "json_response",
     "length_problem",
     "merge",
     "objects",
+    "origin_of",
+    "policy_options",
     "read_option",
     "read_options",
     "read_settings",

@@ -5,7 +5,7 @@ Everything is handed over and nothing is registered: two apps live in one proces
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -61,6 +61,7 @@ class App:
         self._database = open_database(settings, clock)
         self._cache = open_cache(settings, clock)
         self._metrics = open_metrics(settings) if Feature.METRICS in settings.features else None
+        self._opened = AsyncExitStack()
         self._tasks = Tasks(partial(task, self) for each in self._plugins for task in each.tasks)
         self.site = assembly.assemble(
             assembly.Kit(
@@ -114,7 +115,12 @@ class App:
 
     async def __aenter__(self) -> "App":
         steps.run(self.settings)
-        await self._database.open()
+        async with AsyncExitStack() as opened:
+            await self._database.open()
+            opened.push_async_callback(self._close)
+            for each in (lifespan for plugin in self._plugins for lifespan in plugin.lifespans):
+                await opened.enter_async_context(each(self))
+            self._opened = opened.pop_all()
         self._tasks.start()
         return self
 
@@ -122,6 +128,9 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tasks.stop()
+        await self._opened.aclose()
+
+    async def _close(self) -> None:
         await self._database.close()
         await self._cache.close()
         if self._metrics:

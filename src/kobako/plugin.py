@@ -7,6 +7,7 @@ Source: objects, 27.1 to 27.5.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from kobako.model.listeners import Listener
 from kobako.model.resource import Resource
 from kobako.model.transaction import Backends
 from kobako.protocol.ids import NAME
+from kobako.protocol.messages import Request, Response
 from kobako.settings import Policy, Settings, SettingsError, dotted, imports
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ GROUP: Final = "kobako.plugins"
 """The entry points under which installed packages offer their plugins."""
 
 Task = Callable[["App"], Awaitable[None]]
+Lifespan = Callable[["App"], AbstractAsyncContextManager[None]]
+Offline = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
+"""(request, names in its URL) -> the answer of a view that needs no database."""
 Migration = Callable[["App"], Awaitable[None]]
 MakePolicy = Callable[[Policy, Backends], Authenticator]
 """(what the settings say of it, database and cache) -> a policy of `multiauth.policies`. Raises SettingsError."""
@@ -41,28 +46,35 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     The methods in `streams` read their bodies, or send their answers, piece by piece: they are called with a
     `Streamed`, outside of any transaction, and are no parts of a batch. The server sets their bodies no limit.
+    `offline` answers GET in place of `methods`, before any transaction and without asking who calls: it may wait for
+    others.
     """
 
     name: str
     path: str
     methods: Mapping[str, Run] = {}
     streams: Mapping[str, RunStreamed] = {}
+    offline: Offline | None = None
     writes: Writes | None = None
     describes: Mapping[str, Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/"):
             raise ValueError(f"view {self.name!r} has the path {self.path!r}, which has to begin with a slash")
+        if self.offline and self.methods:
+            raise ValueError(f"view {self.name!r} has methods, and answers without them")
 
 
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     """What a plugin adds to an app: all of it optional, but for the name.
 
     `capabilities` are shown in the hello view (`description`, `url`, and whatever clients need), `heartbeats` in the
-    heartbeat. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in their
-    order, under their names; one that was cut off is run again from its beginning. `policies` are ways to tell who
-    calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view says
-    of whom it knows. `arrive` sees each request before its transaction, and may have another one done in its place.
+    heartbeat. `lifespans` are entered before the first request, and left after the last; one that raises SettingsError
+    stops the start. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in
+    their order, under their names; one that was cut off is run again from its beginning. `policies` are ways to tell
+    who calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view
+    says of whom it knows. `arrive` sees each request before its transaction, and may have another one done in its
+    place.
     """
 
     name: str
@@ -72,6 +84,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     authenticators: Sequence[Authenticator] = ()
     capabilities: Mapping[str, Mapping[str, Any]] = {}
     heartbeats: Mapping[str, Check] = {}
+    lifespans: Sequence[Lifespan] = ()
     tasks: Sequence[Task] = ()
     migrations: Mapping[str, Migration] = {}
     policies: Mapping[str, MakePolicy] = {}

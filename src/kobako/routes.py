@@ -4,17 +4,19 @@ Source: HTTP API, sections 5, 6, 9 and 16.4; objects, 27.4.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import wraps
 from typing import TypeVar
 
 from kobako.configured import once
 from kobako.http import endpoints, lists, measuring, openapi, permissions, streaming, utilities
 from kobako.http import openapi_utilities as described
 from kobako.http.routing import route
-from kobako.http.site import Call, Route, Run
+from kobako.http.site import Call, Offline, Route, Run, Site
 from kobako.metrics.base import Metrics, Scraped
 from kobako.model.resource import Resource
+from kobako.plugin import Offline as AnswersOffline
 from kobako.plugin import View
-from kobako.protocol.messages import Response
+from kobako.protocol.messages import Request, Response
 from kobako.settings import Settings
 
 Served = TypeVar("Served", bound=Callable[..., Awaitable[Response]])
@@ -41,7 +43,7 @@ def _utilities(settings: Settings, metrics: Metrics | None) -> Iterable[Route]:
     yield route("version", "/__version__", readers, offline=utilities.version, describes=described.VERSION)
     yield route("api", "/__api__", readers, offline=openapi.endpoint(), describes=described.API)
     yield route("contribute", "/contribute.json", readers, offline=utilities.contribute, describes=described.CONTRIBUTE)
-    yield route("batch", "/batch", {"POST": _taken_apart}, kind="batch", describes=described.BATCH)
+    yield route("batch", "/batch", {"POST": _not_called}, kind="batch", describes=described.BATCH)
     if isinstance(metrics, Scraped):
         told = measuring.exposition(metrics)
         yield route("metrics", "/__metrics__", readers, offline=told, describes=described.METRICS)
@@ -62,17 +64,35 @@ def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
 
 
 def _of_view(view: View) -> Route:
-    methods = _with_head({**dict.fromkeys(view.streams, streaming.refuse_part), **view.methods})
-    streams = _with_head(view.streams)
+    methods: dict[str, Run] = {"GET": _not_called} if view.offline else {}
+    methods.update(dict.fromkeys(view.streams, streaming.refuse_part))
+    methods.update(view.methods)
     return route(
-        view.name, view.path, methods, kind="view", describes=view.describes, writes=view.writes, streams=streams
+        view.name,
+        view.path,
+        _with_head(methods),
+        kind="view",
+        offline=_offline(view, view.offline) if view.offline else None,
+        describes=view.describes,
+        writes=view.writes,
+        streams=_with_head(view.streams),
     )
+
+
+def _offline(view: View, run: AnswersOffline) -> Offline:
+    located = Resource(name=view.name, path=view.path)
+
+    @wraps(run)
+    async def answered(site: Site, request: Request) -> Response:
+        return await run(request, located.target(request.path.removeprefix(site.routes.prefix)).variables)
+
+    return answered
 
 
 def _with_head(methods: Mapping[str, Served]) -> Mapping[str, Served]:
     return {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
 
 
-async def _taken_apart(call: Call) -> Response:
-    """Never called: the pipeline takes a batch apart, and calls the endpoints of its parts."""
+async def _not_called(call: Call) -> Response:
+    """The pipeline answers itself: it takes a batch apart, and needs no transaction for what is offline."""
     raise NotImplementedError

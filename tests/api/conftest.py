@@ -100,6 +100,8 @@ ABOUT_HTTP = {
         "end_of_service",
         "errors",
         "openapi",
+        "openid_login",
+        "openid_tokens",
         "permissions",
         "startup",
         "preconditions",

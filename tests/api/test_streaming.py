@@ -172,7 +172,7 @@ async def test_a_stream_is_no_part_of_a_batch(client: Client) -> None:
     batch = await client.batch({"method": "POST", "path": "/flows/a"}, {"method": "GET", "path": "/flows/a"})
 
     assert [each["status"] for each in batch.json["responses"]] == [400, 400]
-    message = "POST /v1/flows/a is streamed: path cannot be that of a part of a batch"
+    message = "POST /v1/flows/a has to be sent by itself, not in a batch."
     assert batch.json["responses"][0]["body"]["message"] == message
 
 

@@ -4,8 +4,16 @@ from tests.api.conftest import (
     backend,
     migrated,
     postgresql_databases,
+    pytest_collection_modifyitems,
     redis_databases,
     sqlite_databases,
 )
 
-__all__ = ["backend", "migrated", "postgresql_databases", "redis_databases", "sqlite_databases"]
+__all__ = [
+    "backend",
+    "migrated",
+    "postgresql_databases",
+    "pytest_collection_modifyitems",
+    "redis_databases",
+    "sqlite_databases",
+]

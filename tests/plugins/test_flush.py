@@ -123,7 +123,7 @@ async def test_it_is_no_part_of_a_batch(client: Client) -> None:
 
     refused, listed = answer.json["responses"]
     assert (refused["status"], refused["body"]["errno"]) == (400, 107)
-    assert refused["body"]["message"] == "POST /__flush__ has to be sent by itself, not in a batch."
+    assert refused["body"]["message"] == "POST /v1/__flush__ has to be sent by itself, not in a batch."
     assert len(listed["body"]["data"]) == 1
 
 

@@ -30,8 +30,8 @@ class PartFailed(Exception):
         self.response = response
 
 
-Planned = tuple[Request, Step | ApiError]
-"""A part of a batch: its route is known, or it is known to have none."""
+Planned = tuple[Request, Step | Response | ApiError]
+"""A part of a batch: its route is known, or its answer, where that needs no transaction."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 async def plan(site: Site, step: Step) -> Plan:
-    """Return the parts of a batch, each with its route: before any lock is taken."""
+    """Return the parts of a batch, each with its route, or its answer: before any lock is taken."""
     inputs.negotiate_body(step.request, (inputs.JSON,))
     settings = site.settings
     given = batch.read(step.request, site.routes.prefix, settings.batch_max_requests, settings.max_body_size_bytes)
@@ -60,6 +60,8 @@ async def _planned(site: Site, request: Request) -> Planned:
             if isinstance(step, Redirect):
                 raise UnknownUrl()
         routing.require_method(step)
+        if step.route.offline:
+            return request, await step.route.offline(site, request)
         return request, await placed(site, step)
     except ApiError as error:
         return request, error
@@ -83,10 +85,10 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
         try:
             if isinstance(step, ApiError):
                 raise step
-            if step.implies:
+            if isinstance(step, Step) and step.implies:
                 await implied.create(step, tx)
             async with tx.part():
-                response = await handle(site, step, tx, summary)
+                response = await handle(site, step, tx, summary) if isinstance(step, Step) else step
             if response.status >= (400 if plan.is_atomic else 500):
                 raise PartFailed(response)
         except (ApiError, DuplicateTimestamp) as error:

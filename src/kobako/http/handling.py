@@ -16,8 +16,6 @@ from kobako.protocol.messages import Response
 
 async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | None = None) -> Response:
     """Serve one request, whole or a part of a batch, in a transaction."""
-    if step.route.offline:
-        return await step.route.offline(site, step.request)
     caller = await identify(site, step.sender, tx)
     return await step.route.methods[step.request.method](call(site, step, caller, tx, summary))
 

@@ -25,6 +25,9 @@ PARTS: Final = logging.getLogger("subrequest.summary")
 SECRET: Final = frozenset({"password", "secret", "token", "access_token", "id_token", "refresh_token", "api_key"})
 """Parameters of a query string whose values are nobody's business."""
 
+OF_A_LOGIN: Final = frozenset({"code", "state"})
+"""So are these where they come together: they end a login at another server (RFC 6749, 4.1.2)."""
+
 MAX_LENGTH: Final = 1000
 """Characters of a header that are told."""
 
@@ -90,7 +93,8 @@ def parameters(query: str) -> dict[str, str]:
     else:
         # The same, in a fifth of the time.
         pairs = [(name, value) for name, _, value in [each.partition("=") for each in query.split("&")]]
-    return {name: "***" if name.lower() in SECRET else value for name, value in pairs}
+    secret = SECRET | OF_A_LOGIN if len(OF_A_LOGIN.intersection([name for name, _ in pairs])) > 1 else SECRET
+    return {name: "***" if name.lower() in secret else value for name, value in pairs}
 
 
 def _given_id(request: Request) -> str:

@@ -74,7 +74,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
             for attempt in attempts():
                 async with attempt, site.backends.begin(lists, emptied, results) as tx:
                     response = await _served(site, step, plan, tx, once, summary)
-                    await site.listeners.before_commit(tx)
+                    if once is None:
+                        await site.listeners.before_commit(tx)
         except Absent:
             lists = {*lists, *(target.place for each in _steps(step, plan) for target in each.implies)}
     await site.listeners.after_commit(tx)

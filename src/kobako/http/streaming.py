@@ -15,7 +15,7 @@ from kobako.http.log import Summary
 from kobako.http.routing import Step
 from kobako.http.site import Call, Site
 from kobako.model.resource import Target
-from kobako.protocol.errors import invalid
+from kobako.protocol.errors import BadRequest
 from kobako.protocol.messages import Request, Response
 
 Result = TypeVar("Result")
@@ -59,6 +59,6 @@ class Streamed:
 
 
 async def refuse_part(part: Call) -> Response:
-    """Raise InvalidParameters: what has no transaction is no part of a batch, which is one."""
+    """Raise BadRequest: what has no transaction is no part of a batch, which is one."""
     request = part.request
-    raise invalid("body", "path", f"{request.method} {request.path} is no part of a batch: it has to be sent by itself")
+    raise BadRequest(f"{request.method} {request.path} has to be sent by itself, not in a batch.")

@@ -5,7 +5,7 @@
 
 from kobako.settings.fields import POOL, EventListener, Policy, Settings, all_by_name
 from kobako.settings.inifile import DEFAULT_PORT, SettingsError, read_address
-from kobako.settings.options import read_option, read_options
+from kobako.settings.options import policy_options, read_option, read_options
 from kobako.settings.reading import read_settings, shown, unknown
 from kobako.settings.steps import Feature
 
@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "all_by_name",
+    "policy_options",
     "read_address",
     "read_option",
     "read_options",
