@@ -3,23 +3,41 @@
 Source: objects, 27.1, 27.2 and 27.5; HTTP API, 16.15.
 """
 
+import asyncio
 import importlib
 import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 from examples import forest
 from tests.conftest import SETTINGS
 
-from kobako import App, IdGenerator, Plugin, Resource, SettingsError, View, json_response, read_options, read_settings
+from kobako import (
+    App,
+    Call,
+    IdGenerator,
+    Plugin,
+    Policy,
+    Request,
+    Resource,
+    Response,
+    SettingsError,
+    View,
+    encode,
+    json_response,
+    policy_options,
+    read_options,
+    read_settings,
+)
 from kobako.logs import configure
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
@@ -154,6 +172,69 @@ async def test_a_heartbeat_and_a_task_of_a_plugin() -> None:
         assert ran == [client.app]
 
 
+async def test_what_a_plugin_opens_is_open_while_the_app_is() -> None:
+    did = []
+
+    @asynccontextmanager
+    async def connected(app: App) -> AsyncIterator[None]:
+        did.append("open")
+        yield
+        did.append("closed")
+
+    async def note(call: Call) -> Response:
+        did.append("asked")
+        return json_response("{}")
+
+    plugin = Plugin(name="a", lifespans=[connected], views=[View(name="a", path="/a", methods={"GET": note})])
+    async with Client(App(SETTINGS, RESOURCES, plugins=[plugin])) as client:
+        await client.get("/a")
+    assert did == ["open", "asked", "closed"]
+
+
+async def test_what_a_plugin_cannot_open_stops_the_start_and_leaves_nothing_open() -> None:
+    did = []
+
+    @asynccontextmanager
+    async def connected(app: App) -> AsyncIterator[None]:
+        yield
+        did.append("closed")
+
+    @asynccontextmanager
+    async def failing(app: App) -> AsyncIterator[None]:
+        raise SettingsError("There is nobody there.")
+        yield
+
+    app = App(SETTINGS, RESOURCES, plugins=[Plugin(name="a", lifespans=[connected, failing])])
+    with pytest.raises(SettingsError, match="There is nobody there"):
+        await app.__aenter__()
+    assert did == ["closed"]
+
+
+async def test_a_view_may_answer_before_any_transaction_also_in_a_batch() -> None:
+    async def wait(request: Request, variables: Mapping[str, str]) -> Response:
+        """Wait for somebody else."""
+        async with asyncio.timeout(60):
+            # What the batch itself writes is not locked yet.
+            await client.put(f"/buckets/{variables['name']}")
+        return json_response(encode({"waited": variables["name"], "query": request.query}))
+
+    plugin = Plugin(name="a", views=[View(name="a", path="/wait/{name}/now", offline=wait)])
+    async with Client(App(SETTINGS, RESOURCES, plugins=[plugin])) as client:
+        alone = await client.get("/wait/b/now?a=1")
+        batch = await client.batch({"path": "/buckets", "method": "POST"}, {"path": "/wait/c/now"})
+        refused = await client.post("/wait/b/now", data={})
+        described = (await client.get("/__api__")).json["paths"]["/wait/{name}/now"]
+
+        assert alone.json == {"waited": "b", "query": "a=1"}
+        assert [each["status"] for each in batch.json["responses"]] == [201, 200]
+        assert batch.json["responses"][1]["body"]["waited"] == "c"
+        assert (await client.head("/wait/b/now")).status == 200
+        assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert described["get"]["summary"] == "Wait for somebody else"
+    with pytest.raises(ValueError, match="view 'a' has methods, and answers without them"):
+        View(name="a", path="/a", methods={"GET": wait}, offline=wait)  # type: ignore[dict-item]
+
+
 # Options
 
 
@@ -200,6 +281,34 @@ async def test_settings_by_type_hold_for_resources_of_plugins(read: Read, mine: 
 
     async with Client(App(settings, RESOURCES)) as client:
         assert (await client.anonymous().post("/shelves", data={})).status == 201
+
+
+class Named(msgspec.Struct):
+    most: Annotated[int, msgspec.Meta(ge=1)]
+    level: str = msgspec.field(name="log.level", default="info")
+
+
+def test_options_may_have_dots_bounds_and_no_default(read: Read) -> None:
+    def options(*lines: str) -> Named:
+        return read_options(read("kobako.includes = mypackage.stats", *lines), "stats", Named)
+
+    assert options("stats.most = 5", "stats.log.level = debug") == Named(most=5, level="debug")
+    with pytest.raises(SettingsError, match=r"^Setting 'stats\.most' is '0': Expected `int` >= 1"):
+        options("stats.most = 0")
+    with pytest.raises(SettingsError, match=r"^Setting 'stats\.most' is missing\.$"):
+        options("stats.log.level = debug")
+    with pytest.raises(
+        SettingsError, match=r"^Unknown setting 'stats\.level': there is stats\.most, stats\.log\.level"
+    ):
+        options("stats.most = 5", "stats.level = debug")
+
+
+def test_options_of_a_policy_are_typed_as_well() -> None:
+    assert policy_options(Policy("robots", "mine", {"most": "5"}), Named) == Named(most=5)
+    with pytest.raises(SettingsError, match=r"^Setting 'multiauth\.policy\.robots\.most' is 'many': must be a whole"):
+        policy_options(Policy("robots", "mine", {"most": "many"}), Named)
+    with pytest.raises(SettingsError, match=r"^Unknown setting 'multiauth\.policy\.robots\.moost': there is multiauth"):
+        policy_options(Policy("robots", "mine", {"most": "5", "moost": "6"}), Named)
 
 
 # Ids and renderers

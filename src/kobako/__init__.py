@@ -22,6 +22,7 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
 from kobako.plugin import Plugin, View
+from kobako.policies import logins
 from kobako.policies.tokens import Tokens, Verified
 from kobako.protocol.errors import (
     ApiError,
@@ -119,6 +120,7 @@ __all__ = [
     "invalid",
     "json_response",
     "length_problem",
+    "logins",
     "objects",
     "origin_of",
     "policy_options",

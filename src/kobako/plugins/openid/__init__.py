@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from kobako import App, Authenticator, Backends, Call, Plugin, Policy, Settings, Tokens, View
+from kobako import App, Authenticator, Backends, Call, Plugin, Policy, Settings, Tokens, View, logins
 from kobako.plugins.openid import options
-from kobako.plugins.openid.login import Flow
+from kobako.plugins.openid.login import PREFIX, Flow
 from kobako.plugins.openid.provider import Provider
 
 KIND: Final = "openid"
@@ -74,7 +74,8 @@ class OpenID:
             renewed=True,
             scheme=chosen.header_type,
         )
-        self._providers[name], self._tokens[name], self._flow.cache = provider, tokens, backends.cache
+        self._providers[name], self._tokens[name] = provider, tokens
+        self._flow.begun = logins.Logins(backends.cache, PREFIX)
         return tokens.authenticator(chosen.realm)
 
     @asynccontextmanager
