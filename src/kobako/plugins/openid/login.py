@@ -8,6 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -26,7 +27,17 @@ from kobako import (
 from kobako.plugins.openid.keys import BadToken
 from kobako.plugins.openid.provider import Provider
 
-PREFIX = "openid:state:"
+PREFIX: Final = "openid:state:"
+
+
+DESCRIBES: Final[Mapping[str, Any]] = {
+    "get": {
+        "tags": ["OpenID"],
+        "security": [],
+        "responses": {"307": {"description": "Where the browser goes on."}},
+    }
+}
+"""What `/__api__` says of both endpoints."""
 
 
 class Login(msgspec.Struct, frozen=True):
