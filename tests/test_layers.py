@@ -28,7 +28,7 @@ ALLOWED = {
     "model": {"protocol", "contracts", "model"},
     "http": {"protocol", "settings", "contracts", "model", "http"},
     "policies": {"protocol", "settings", "contracts", "model", "http", "remote", "policies"},
-    "remote": {"protocol", "remote"},
+    "remote": {"protocol", "settings", "remote"},
     "listeners": {"protocol", "settings", "contracts", "adapters", "model", "listeners"},
     "metrics": {"settings", "contracts", "model", "http", "metrics"},
     "monitoring": {"settings", "monitoring"},

@@ -9,11 +9,12 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -23,16 +24,22 @@ from tests.conftest import SETTINGS
 
 from kobako import (
     App,
+    Call,
     Forbidden,
     IdGenerator,
     Plugin,
+    Policy,
+    Request,
     Resource,
+    Response,
     SettingsError,
     Site,
     Step,
     View,
     cli,
+    encode,
     json_response,
+    policy_options,
     read_option,
     read_options,
     read_settings,
@@ -193,6 +200,71 @@ async def test_a_plugin_has_something_else_done_in_the_place_of_a_request() -> N
         assert [each.status for each in answers] == [200, 200, 403]
         assert answers[0].data["id"] == answers[1].data["id"] == "b"
         assert [each["status"] for each in in_batch.json["responses"]] == [200, 403]
+
+
+async def test_what_a_plugin_opens_is_open_while_the_app_is() -> None:
+    did = []
+
+    @asynccontextmanager
+    async def connected(app: App) -> AsyncIterator[None]:
+        did.append("open")
+        yield
+        did.append("closed")
+
+    async def note(call: Call) -> Response:
+        did.append("asked")
+        return json_response("{}")
+
+    plugin = Plugin(name="a", lifespans=[connected], views=[View(name="a", path="/a", methods={"GET": note})])
+    async with Client(App(SETTINGS, RESOURCES, plugins=[plugin])) as client:
+        await client.get("/a")
+    assert did == ["open", "asked", "closed"]
+
+
+async def test_what_a_plugin_cannot_open_stops_the_start_and_leaves_nothing_open() -> None:
+    did = []
+
+    @asynccontextmanager
+    async def connected(app: App) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            did.append("closed")
+
+    @asynccontextmanager
+    async def failing(app: App) -> AsyncIterator[None]:
+        raise SettingsError("There is nobody there.")
+        yield
+
+    app = App(SETTINGS, RESOURCES, plugins=[Plugin(name="a", lifespans=[connected, failing])])
+    with pytest.raises(SettingsError, match="There is nobody there"):
+        await app.__aenter__()
+    assert did == ["closed"]
+
+
+async def test_a_view_may_answer_before_any_transaction_also_in_a_batch() -> None:
+    async def wait(request: Request, variables: Mapping[str, str]) -> Response:
+        """Wait for somebody else."""
+        async with asyncio.timeout(60):
+            # What the batch itself writes is not locked yet.
+            await client.put(f"/buckets/{variables['name']}")
+        return json_response(encode({"waited": variables["name"], "query": request.query}))
+
+    plugin = Plugin(name="a", views=[View(name="a", path="/wait/{name}/now", offline=wait)])
+    async with Client(App(SETTINGS, RESOURCES, plugins=[plugin])) as client:
+        alone = await client.get("/wait/b/now?a=1")
+        batch = await client.batch({"path": "/buckets", "method": "POST"}, {"path": "/wait/c/now"})
+        refused = await client.post("/wait/b/now", data={})
+        described = (await client.get("/__api__")).json["paths"]["/wait/{name}/now"]
+
+        assert alone.json == {"waited": "b", "query": "a=1"}
+        assert [each["status"] for each in batch.json["responses"]] == [201, 200]
+        assert batch.json["responses"][1]["body"]["waited"] == "c"
+        assert (await client.head("/wait/b/now")).status == 200
+        assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert described["get"]["summary"] == "Wait for somebody else"
+    with pytest.raises(ValueError, match="view 'a' has methods, and answers without them"):
+        View(name="a", path="/a", methods={"GET": wait}, offline=wait)  # type: ignore[dict-item]
 
 
 # Options
@@ -356,6 +428,32 @@ def test_the_start_tells_which_migrations_were_not_run(
     assert of_a_new_file == []
     assert of_a_new_version == [f"Not run yet, by `kobako migrate`: plugin mine: {each}." for each in names[1:]]
     assert told() == []
+
+
+class Named(msgspec.Struct):
+    most: Annotated[int, msgspec.Meta(ge=1)]
+    level: str = msgspec.field(name="log.level", default="info")
+
+
+def test_options_may_have_dots_bounds_and_no_default(read: Read) -> None:
+    def options(*lines: str) -> Named:
+        return read_options(read("kobako.includes = mypackage.stats", *lines), "stats", Named)
+
+    assert options("stats.most = 5", "stats.log.level = debug") == Named(most=5, level="debug")
+    with pytest.raises(SettingsError, match=r"^Setting 'stats\.most' is '0': Expected `int` >= 1"):
+        options("stats.most = 0")
+    with pytest.raises(SettingsError, match=r"^Setting 'stats\.most' is missing\.$"):
+        options("stats.log.level = debug")
+    with pytest.raises(SettingsError, match=r"^Unknown setting 'stats\.level': there is stats\.most, stats\.log"):
+        options("stats.most = 5", "stats.level = debug")
+
+
+def test_options_of_a_policy_are_typed_as_well() -> None:
+    assert policy_options(Policy("robots", "mine", {"most": "5"}), Named) == Named(most=5)
+    with pytest.raises(SettingsError, match=r"^Setting 'multiauth\.policy\.robots\.most' is 'many': must be a whole"):
+        policy_options(Policy("robots", "mine", {"most": "many"}), Named)
+    with pytest.raises(SettingsError, match=r"^Unknown setting 'multiauth\.policy\.robots\.moost': there is multiauth"):
+        policy_options(Policy("robots", "mine", {"most": "5", "moost": "6"}), Named)
 
 
 # Ids and renderers

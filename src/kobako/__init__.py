@@ -25,6 +25,7 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
 from kobako.plugin import Plugin, View
+from kobako.policies import logins
 from kobako.policies.tokens import Tokens, Verified
 from kobako.protocol.errors import (
     ApiError,
@@ -146,6 +147,7 @@ __all__ = [
     "invalid",
     "json_response",
     "length_problem",
+    "logins",
     "merge",
     "objects",
     "origin_of",

@@ -7,6 +7,7 @@ Source: objects, 15.3 and 15.4.
 """
 
 import asyncio
+import importlib.util
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,6 +16,7 @@ import msgspec
 
 from kobako.protocol import jsontext
 from kobako.protocol.jsontext import JsonObject
+from kobako.settings import SettingsError
 
 MAX_BYTES: Final = 1_000_000
 """Of an answer: key sets and profiles are some kB."""
@@ -51,9 +53,14 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Remote:
-    """Asks other servers. No redirection is followed; certificates are checked; a proxy of the environment is used."""
+    """Asks other servers. No redirection is followed; certificates are checked; a proxy of the environment is used.
+
+    Raises SettingsError where the library for that is missing.
+    """
 
     def __init__(self, timeout_s: float = 5, max_bytes: int = MAX_BYTES) -> None:
+        if importlib.util.find_spec("httpx") is None:
+            raise SettingsError("To ask other servers a library is needed: pip install 'kobako[openid]'.")
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._client: Any = None

@@ -99,6 +99,8 @@ ABOUT_HTTP = {
         "edge",
         "end_of_service",
         "errors",
+        "fxa",
+        "oauth",
         "openapi",
         "openid_login",
         "openid_tokens",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.clients import JS, PAGE
+from tests.clients import JS, OIDC, PAGE
 from tests.server.process import running
 
 # It warns of each request of a batch that went well.
@@ -46,7 +46,8 @@ def node() -> str:
             pytest.fail(reason)
         warnings.warn(reason, stacklevel=1)  # A skip alone is a letter among dots.
         pytest.skip(reason)
-    _install()
+    for folder in (JS, OIDC):
+        _install(folder)
     return found
 
 
@@ -54,14 +55,14 @@ def _major_version(node: str) -> int:
     return int(subprocess.run([node, "--version"], capture_output=True, text=True).stdout.lstrip("v").partition(".")[0])
 
 
-def _install() -> None:
-    """Install what the lock file names, unless that was done already. The scripts of packages are not run."""
-    stamp = JS / "node_modules" / ".installed"
-    wanted = hashlib.sha256((JS / "package-lock.json").read_bytes()).hexdigest()
+def _install(folder: Path) -> None:
+    """Install what a lock file names, unless that was done already. The scripts of packages are not run."""
+    stamp = folder / "node_modules" / ".installed"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
     cache = PROJECT / ".cache" / "npm"
     command = ["npm", "ci", "--ignore-scripts", "--omit=dev", "--cache", str(cache)]
-    done = subprocess.run(command, cwd=JS, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     stamp.write_text(wanted)

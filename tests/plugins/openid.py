@@ -36,9 +36,11 @@ class Clock:
 
 
 @asynccontextmanager
-async def serving(*policies: Policy, clock: Clock | None = None, **changes: Any) -> AsyncIterator[Client]:
+async def serving(
+    *policies: Policy, clock: Clock | None = None, includes: tuple[str, ...] = ("openid",), **changes: Any
+) -> AsyncIterator[Client]:
     """A client of a server with these policies, and basicauth."""
-    settings = replace(SETTINGS, includes=("openid",), policies=(*policies, BASICAUTH), **changes)
+    settings = replace(SETTINGS, includes=includes, policies=(*policies, BASICAUTH), **changes)
     async with Client(App(settings, RESOURCES, clock=clock or Clock())) as client:
         yield client.anonymous()
 

@@ -102,6 +102,18 @@ async def test_hello_tells_of_the_providers(provider: OpenIDProvider) -> None:
     ]
 
 
+async def test_the_login_is_described(provider: OpenIDProvider) -> None:
+    async with serving(policy(provider)) as client:
+        paths = (await client.get("/__api__")).json["paths"]
+
+    described = {each: paths[f"/openid/{{provider}}/{each}"]["get"] for each in ("login", "token")}
+    assert described["login"]["summary"] == "Send the browser to the provider"
+    for each in described.values():
+        assert each["security"] == []
+        assert {"307", "400", "503"} <= each["responses"].keys()
+        assert "200" not in each["responses"]
+
+
 async def test_without_a_provider_there_is_no_capability() -> None:
     async with serving() as client:
         assert "openid" not in (await client.get("/")).json["capabilities"]

@@ -1,23 +1,21 @@
 """A small OpenID provider: discovery, keys, login without questions, tokens, user info; over HTTP, in a thread.
 
-What it does wrong, a test says: it gets no answer from `fails`, other words from `says`, or tokens signed by anybody.
+What it does wrong, a test says; tokens may be signed by anybody.
 """
 
 import base64
 import hashlib
 import json
 import secrets
-import threading
 import time
-from contextlib import suppress
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.servers.answering import Answered, AnsweringServer, Asked
 
 CLIENT = {"client_id": "kobako", "client_secret": "between the two of us, and nobody else"}
 AUDIENCE = "https://kobako.example/"
@@ -35,33 +33,17 @@ def public_pem(name: str) -> bytes:
     return rsa_key(name).public_key().public_bytes(serialization.Encoding.PEM, form)
 
 
-class OpenIDProvider(ThreadingHTTPServer):
+class OpenIDProvider(AnsweringServer):
     """One provider, with one client and one user, who is logged in."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.issuer = f"http://127.0.0.1:{self.server_port}"
+        super().__init__()
+        self.issuer = self.url
         self.keys = ["first"]
         self.profile: dict[str, Any] = {"sub": "alice", "email": "alice@example.com", "email_verified": True}
         self.codes: dict[str, dict[str, str]] = {}
         self.tokens: dict[str, dict[str, Any]] = {}
-        self.asked: list[str] = []
-        self.fails: dict[str, int] = {}
-        self.says: dict[str, Any] = {}
         self.id_claims: dict[str, Any] = {}
-        self.goes_on = threading.Event()
-        self.goes_on.set()
-
-    def __enter__(self) -> "OpenIDProvider":
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.goes_on.set()
-        self.shutdown()
-        self.server_close()
 
     def options(self, **others: str) -> dict[str, str]:
         """Return the settings of a policy for this provider."""
@@ -92,23 +74,17 @@ class OpenIDProvider(ThreadingHTTPServer):
         """Return an access token that is a JWT, which the user info endpoint takes whatever it says."""
         return self.grant(self.sign(self.claims(**claims)))
 
-    def answer(self, path: str, given: dict[str, str], token: str) -> tuple[int, Any, dict[str, str]]:
-        """Return status, body and headers."""
-        self.asked.append(path)
-        self.goes_on.wait()
-        if path in self.fails:
-            return self.fails[path], {"error": "server_error"}, {}
-        if path in self.says:
-            return 200, self.says[path], {}
-        match path:
+    def answer(self, asked: Asked) -> Answered:
+        token = asked.headers.get("authorization", "").removeprefix("Bearer ")
+        match asked.path:
             case "/.well-known/openid-configuration":
                 return 200, self.configuration(), {}
             case "/jwks":
                 return 200, {"keys": [self._jwk(each) for each in self.keys]}, {}
             case "/authorize":
-                return 302, {}, {"Location": self._authorize(given)}
+                return 302, {}, {"Location": self._authorize(asked.given)}
             case "/token":
-                return self._trade(given)
+                return self._trade(asked.given)
             case "/userinfo" if token in self.tokens:
                 return 200, self.tokens[token], {}
             case "/userinfo":
@@ -139,7 +115,7 @@ class OpenIDProvider(ThreadingHTTPServer):
         self.codes[code] = given
         return f"{given['redirect_uri']}?{urlencode({'code': code, 'state': given['state']})}"
 
-    def _trade(self, given: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+    def _trade(self, given: dict[str, str]) -> Answered:
         asked = self.codes.pop(given["code"], None)
         if asked is None or any(given[name] != value for name, value in CLIENT.items()):
             return 400, {"error": "invalid_grant"}, {}
@@ -152,29 +128,3 @@ class OpenIDProvider(ThreadingHTTPServer):
         token = self.grant_jwt() if asked.get("audience") == AUDIENCE else self.grant()
         answer = {"access_token": token, "token_type": "Bearer", "expires_in": 600, "id_token": self.sign(claims)}
         return 200, answer, {}
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: OpenIDProvider
-
-    def do_GET(self) -> None:
-        self._serve("")
-
-    def do_POST(self) -> None:
-        self._serve(self.rfile.read(int(self.headers["Content-Length"])).decode())
-
-    def _serve(self, form: str) -> None:
-        url = urlsplit(self.path)
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        status, body, headers = self.server.answer(url.path, dict(parse_qsl(form or url.query)), token)
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(sent)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        # Who asked may have gone meanwhile.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.wfile.write(sent)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass

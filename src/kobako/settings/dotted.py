@@ -27,6 +27,7 @@ NAMES: Final = (
         "account",
     ),
     ("policy", r"kinto\.plugins\.openid\.OpenIDConnectPolicy", "openid"),
+    ("policy", r"kobako\.plugins\.(openid|oauth|fxa)", r"\1"),
     ("policy", r"(?:cliquet|kinto)_fxa(?:\.\w+)*", "fxa"),
     # Older documents misspell it.
     ("policy", r"pyramid_ipauth\.IPAuthent(?:ication|iction)Policy", "ipauth"),
@@ -57,7 +58,7 @@ PLUGINS: Final = tuple(each.name for each in pkgutil.iter_modules([str(Path(__fi
 OFFERED: Final = {
     "database": ("sqlite", "postgresql", "redis", "memory"),
     "cache": ("sqlite", "postgresql", "redis", "memcached", "memory"),
-    "policy": ("basicauth", "ipauth", "account", "openid", "fxa"),
+    "policy": ("basicauth", "ipauth", "account", "openid", "oauth", "fxa"),
     "plugin": (*METRICS, *PLUGINS),
     "statsd backend": ("statsd",),
     "renderer": ("classic", "json", "heka"),

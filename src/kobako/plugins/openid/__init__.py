@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from kobako import App, Authenticator, Backends, Call, Plugin, Policy, Settings, Tokens, View
+from kobako import App, Authenticator, Backends, Call, Plugin, Policy, Settings, Tokens, View, logins
 from kobako.plugins.openid import options
-from kobako.plugins.openid.login import Flow
+from kobako.plugins.openid.login import DESCRIBES, PREFIX, Flow
 from kobako.plugins.openid.provider import Provider
 
 KIND: Final = "openid"
@@ -49,8 +49,8 @@ class OpenID:
             name="openid",
             policies={KIND: self._policy},
             views=[
-                View(name="openid-login", path="/openid/{provider}/login", offline=self._flow.login),
-                View(name="openid-token", path="/openid/{provider}/token", offline=self._flow.token),
+                View(name=f"openid-{name}", path=f"/openid/{{provider}}/{name}", offline=answer, describes=DESCRIBES)
+                for name, answer in (("login", self._flow.login), ("token", self._flow.token))
             ],
             capabilities={"openid": {**CAPABILITY, "providers": self._shown}} if has_any else {},
             about_user=self._about_user,
@@ -74,7 +74,8 @@ class OpenID:
             renewed=True,
             scheme=chosen.header_type,
         )
-        self._providers[name], self._tokens[name], self._flow.cache = provider, tokens, backends.cache
+        self._providers[name], self._tokens[name] = provider, tokens
+        self._flow.begun = logins.Logins(backends.cache, PREFIX)
         return tokens.authenticator(chosen.realm)
 
     @asynccontextmanager
