@@ -22,6 +22,7 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
 from kobako.plugin import Plugin, View
+from kobako.protocol import versions
 from kobako.protocol.errors import (
     ApiError,
     Forbidden,
@@ -39,7 +40,17 @@ from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.settings import Policy, Settings, SettingsError, read_options, read_settings
-from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
+from kobako.storage.base import (
+    INDEXED_FIELDS,
+    TOMBSTONE,
+    DuplicateTimestamp,
+    ListState,
+    Place,
+    Storage,
+    Stored,
+    declared_indexes,
+)
+from kobako.storage.selecting import select
 
 __all__ = [
     "AUTHENTICATED",
@@ -47,6 +58,7 @@ __all__ = [
     "INDEXED_FIELDS",
     "NAME",
     "RELAXED_UUID",
+    "TOMBSTONE",
     "UUID4",
     "ApiError",
     "App",
@@ -114,4 +126,6 @@ __all__ = [
     "read_options",
     "read_settings",
     "require",
+    "select",
+    "versions",
 ]

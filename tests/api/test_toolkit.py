@@ -308,7 +308,7 @@ async def test_two_applications_of_one_process_share_nothing() -> None:
         assert "trails" not in (await stock.get("/")).json["capabilities"]
 
 
-@pytest.mark.parametrize("name", ["forest.py"])
+@pytest.mark.parametrize("name", ["forest.py", "folder_cache.py", "file_database.py"])
 def test_an_example_is_typed_and_uses_public_names_only(backend: str, name: str) -> None:
     if backend != "memory":
         return

@@ -136,12 +136,14 @@ URL_FORMS: Final = {
 def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
     """Return backends and URLs. A backend in memory has no URL, nor one that is disabled, whose name is empty.
 
-    Where nothing is said, permissions live with the objects, and the cache is of the same kind.
+    Where nothing is said, permissions live with the objects, and the cache is of the same kind: in memory, where the
+    storage is somebody's own.
     """
     found: dict[str, str] = {}
     for part, what in (("storage", "database"), ("permission", "database"), ("cache", "cache")):
         name = f"{part}_backend"
         kind = found.get("storage_backend", Settings().storage_backend)
+        kind = "memory" if part == "cache" and dotted.is_own(kind) else kind
         if name in entries and parsing.native(entries[name].raw) is not None:
             kind = _convert(entries[name], partial(_backend, what))
         found[name] = kind
