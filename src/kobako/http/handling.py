@@ -3,6 +3,8 @@
 Source: design, "The walk of a request".
 """
 
+import msgspec
+
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.routing import Step
@@ -16,6 +18,8 @@ async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | Non
     if step.route.offline:
         return await step.route.offline(site, step.request)
     caller = await identify(site, step.sender, tx)
+    if site.backends.authorize:
+        caller = msgspec.structs.replace(caller, request=step.request)
     if summary and caller.user:
         summary.user = caller.user
     return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))

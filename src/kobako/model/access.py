@@ -19,6 +19,7 @@ from kobako.model.resource import Target
 from kobako.model.transaction import Permit, Transaction
 from kobako.permission.base import AUTHENTICATED, EVERYONE
 from kobako.protocol.errors import ApiError, Forbidden, MissingToken
+from kobako.protocol.messages import Request
 
 _log = logging.getLogger("kobako.authorization")
 
@@ -27,10 +28,14 @@ ALL: Final[Set[Action]] = frozenset({"read", "write", "create"})
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks: the prefixed user id, None for anybody, and every principal the request has."""
+    """Who asks: the prefixed user id, None for anybody, and every principal the request has.
+
+    `request` is what they ask, where rules of somebody else's decide, which may look at it.
+    """
 
     user: str | None = None
     principals: frozenset[str] = frozenset({EVERYONE})
+    request: Request | None = None
 
     @property
     def owner(self) -> str:
@@ -122,7 +127,7 @@ async def rights(tx: Transaction, caller: Caller, target: Target) -> Rights:
         for of, action in questions(target)
         if (found.on_list(action) if of == "list" else found.on_object(action))
     }
-    return replace(found, decided=await tx.backends.authorize(target, caller.principals, permitted))
+    return replace(found, decided=await tx.backends.authorize(caller, target, permitted))
 
 
 def questions(target: Target) -> Sequence[Permit]:
