@@ -136,7 +136,7 @@ def made():
     site = App(Settings(**memory, storage_url="", permission_url="", cache_url=""), RESOURCES).site
     return encode(document(site)), site.capabilities, [*site.heartbeats], len(site.authenticators), site.listeners._all
 before = made()
-import kobako, examples.forest, examples.folder_cache
+import kobako, examples.forest, examples.folder_cache, examples.file_database
 for each in pkgutil.walk_packages(kobako.__path__, "kobako."):
     if each.name != "kobako.__main__":
         importlib.import_module(each.name)
