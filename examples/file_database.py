@@ -21,6 +21,7 @@ import msgspec
 from kobako import (
     AUTHENTICATED,
     TOMBSTONE,
+    Acl,
     BackendUnavailable,
     Clock,
     DuplicateTimestamp,
@@ -34,7 +35,6 @@ from kobako import (
     versions,
 )
 
-Acl = Mapping[str, Collection[str]]
 NOBODY: frozenset[str] = frozenset()
 EVERYTHING = Selection()
 

@@ -22,16 +22,27 @@ from examples import forest
 from tests.conftest import SETTINGS
 
 from kobako import (
+    EVERYONE,
     App,
+    Call,
+    Filter,
     IdGenerator,
+    ListQuery,
+    Operator,
     Plugin,
     Resource,
+    Response,
+    Selection,
     SettingsError,
+    Sort,
     View,
     cli,
+    encode,
     json_response,
+    objects,
     read_options,
     read_settings,
+    require,
 )
 from kobako.logs import configure
 from kobako.resources import RESOURCES
@@ -39,6 +50,8 @@ from kobako.settings import Settings
 from kobako.testing.client import Client
 
 Read = Callable[..., Settings]
+
+SHELF = Resource(name="shelf", path="/shelves")
 
 
 @pytest.fixture
@@ -167,6 +180,27 @@ async def test_a_heartbeat_and_a_task_of_a_plugin() -> None:
         assert ran == [client.app]
 
 
+async def test_a_view_lists_pages() -> None:
+    async def titles(call: Call) -> Response:
+        """Tell the titles of a page of books."""
+        target = SHELF.target("/shelves")
+        await require(call, "read", target)
+        query = ListQuery(Selection(filters=(Filter("n", Operator.MIN, 2),), sort=(Sort("n"), Sort("id"))), limit=2)
+        page = await objects.page(call.tx, target, query, None, 0)
+        return json_response(
+            encode({"data": [each.data()["n"] for each in page.objects], "more": bool(page.following)})
+        )
+
+    view = View(name="titles", path="/titles", methods={"GET": titles})
+    grants = dict.fromkeys(("shelf_read", "shelf_create"), frozenset({EVERYONE}))
+    settings = replace(SETTINGS, principals_by_permission=grants)
+    async with Client(App(settings, [SHELF], plugins=[Plugin(name="a", views=[view])])) as client:
+        for n in (4, 3, 1, 2):
+            await client.post("/shelves", data={"n": n})
+
+        assert (await client.get("/titles")).json == {"data": [2, 3], "more": True}
+
+
 # Options
 
 
@@ -213,9 +247,6 @@ async def test_settings_by_type_hold_for_resources_of_plugins(read: Read, mine: 
 
     async with Client(App(settings, RESOURCES)) as client:
         assert (await client.anonymous().post("/shelves", data={})).status == 201
-
-
-SHELF = Resource(name="shelf", path="/shelves")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from kobako.model.objects import declare_indexes
 from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
 from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
-from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
+from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
 from kobako.plugin import Plugin, View
 from kobako.protocol import versions
 from kobako.protocol.errors import (
@@ -38,6 +38,7 @@ from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
 from kobako.protocol.jsontext import JsonObject, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
+from kobako.protocol.query import ListQuery
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.settings import Policy, Settings, SettingsError, read_options, read_settings
 from kobako.storage.base import (
@@ -60,6 +61,7 @@ __all__ = [
     "RELAXED_UUID",
     "TOMBSTONE",
     "UUID4",
+    "Acl",
     "ApiError",
     "App",
     "Authenticator",
@@ -78,6 +80,7 @@ __all__ = [
     "Identity",
     "InvalidParameters",
     "JsonObject",
+    "ListQuery",
     "ListState",
     "Listener",
     "MissingToken",

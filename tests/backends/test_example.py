@@ -54,6 +54,20 @@ async def test_a_server_keeps_its_objects_in_a_database_of_ones_own(tmp_path: Pa
         assert (await client.as_user("bob").get("/buckets/b")).status == 403
 
 
+async def test_permissions_alone_are_kept_in_a_database_of_ones_own(tmp_path: Path) -> None:
+    lines = (
+        "kobako.storage_backend = memory\nkobako.cache_backend = memory\n"
+        "kobako.permission_backend = examples.file_database.open_database\n"
+        f"kobako.permission_url = {tmp_path}/permissions.json"
+    )
+    async with Client(App(read(tmp_path, lines), RESOURCES)) as client:
+        await client.put("/buckets/b", data={"secret": 3}, permissions={"read": ["system.Everyone"]})
+
+        assert (await client.anonymous().get("/buckets/b")).data["secret"] == 3
+    assert "/buckets/b" in (text := (tmp_path / "permissions.json").read_text())
+    assert "secret" not in text
+
+
 class TestFolderCache(CacheContract, SharedCacheContract):
     @pytest.fixture
     def cache(self, tmp_path: Path, clock: Clock) -> FolderCache:
