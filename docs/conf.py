@@ -76,7 +76,7 @@ def described(name: str) -> str:
 def tidy(
     app: Sphinx, kind: str, name: str, value: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Write defaults as Python has them; the fields of the settings have a page of their own."""
-    if value is kobako.Settings:
+    """Write defaults as Python has them. A protocol is not called; the settings have a page of their own."""
+    if value is kobako.Settings or getattr(value, "_is_protocol", False):
         return "", None
     return signature and re.sub(r"<function (\w+)>", r"\1", signature.replace("<factory>", "...")), returns

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import pycountry
-from kinto_http import Client, KintoException
+from kinto_http import Client, KintoException  # type: ignore[import-untyped]
 from rich.progress import track
 
 Record = dict[str, Any]
@@ -31,7 +31,8 @@ class Copy:
 
     def sync(self) -> list[Record]:
         """Apply what changed; return it."""
-        changes = self.client.get_records(_since=self.etag) if self.etag else self.client.get_records()
+        since: dict[str, Any] = {"_since": self.etag} if self.etag else {}
+        changes: list[Record] = self.client.get_records(**since)
         for record in changes:
             if record.get("deleted"):
                 self.records.pop(record["id"], None)
@@ -109,7 +110,7 @@ def store(client: Client, records: list[Record]) -> list[Record]:
 
 def visit(client: Client, country: str) -> list[Record]:
     """Mark the subdivisions of a country as visited, unless somebody changes one meanwhile."""
-    found = client.get_records(country=country)
+    found: list[Record] = client.get_records(country=country)
     with client.batch() as batch:
         for each in found:
             batch.patch_record(id=each["id"], data={"visited": True}, if_match=each["last_modified"])
@@ -118,7 +119,7 @@ def visit(client: Client, country: str) -> list[Record]:
 
 def delete(client: Client, country: str) -> list[Record]:
     """Delete the subdivisions of a country."""
-    found = client.get_records(country=country)
+    found: list[Record] = client.get_records(country=country)
     with client.batch() as batch:
         for each in found:
             batch.delete_record(id=each["id"], if_match=each["last_modified"])

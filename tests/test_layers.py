@@ -17,7 +17,7 @@ import kobako
 ROOT = Path(kobako.__file__).parent
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
 
-CONTRACTS = {"storage.base", "permission.base", "cache.base", "databases.base", "metrics.base"}
+CONTRACTS = {"storage.base", "storage.selecting", "permission.base", "cache.base", "databases.base", "metrics.base"}
 ADAPTERS = {"storage", "permission", "cache", "databases"}
 
 ALLOWED = {

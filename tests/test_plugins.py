@@ -23,26 +23,34 @@ from examples import forest
 from tests.conftest import SETTINGS
 
 from kobako import (
+    EVERYONE,
     App,
     Call,
+    Filter,
     Forbidden,
     IdGenerator,
+    ListQuery,
+    Operator,
     Plugin,
     Policy,
     Request,
     Resource,
     Response,
+    Selection,
     SettingsError,
     Site,
+    Sort,
     Step,
     View,
     cli,
     encode,
     json_response,
+    objects,
     policy_options,
     read_option,
     read_options,
     read_settings,
+    require,
     rerouted,
 )
 from kobako.logs import configure
@@ -51,6 +59,8 @@ from kobako.settings import Settings
 from kobako.testing.client import Client
 
 Read = Callable[..., Settings]
+
+SHELF = Resource(name="shelf", path="/shelves")
 
 
 @pytest.fixture
@@ -148,7 +158,7 @@ def made():
     site = App(Settings(**memory, storage_url="", permission_url="", cache_url=""), RESOURCES).site
     return encode(document(site)), site.capabilities, [*site.heartbeats], len(site.authenticators), site.listeners._all
 before = made()
-import kobako, examples.forest, examples.folder_cache
+import kobako, examples.forest, examples.folder_cache, examples.file_database
 for each in pkgutil.walk_packages(kobako.__path__, "kobako."):
     if each.name != "kobako.__main__":
         importlib.import_module(each.name)
@@ -267,6 +277,27 @@ async def test_a_view_may_answer_before_any_transaction_also_in_a_batch() -> Non
         View(name="a", path="/a", methods={"GET": wait}, offline=wait)  # type: ignore[dict-item]
 
 
+async def test_a_view_lists_pages() -> None:
+    async def titles(call: Call) -> Response:
+        """Tell the titles of a page of books."""
+        target = SHELF.target("/shelves")
+        await require(call, "read", target)
+        query = ListQuery(Selection(filters=(Filter("n", Operator.MIN, 2),), sort=(Sort("n"), Sort("id"))), limit=2)
+        page = await objects.page(call.tx, target, query, None, 0)
+        return json_response(
+            encode({"data": [each.data()["n"] for each in page.objects], "more": bool(page.following)})
+        )
+
+    view = View(name="titles", path="/titles", methods={"GET": titles})
+    grants = dict.fromkeys(("shelf_read", "shelf_create"), frozenset({EVERYONE}))
+    settings = replace(SETTINGS, principals_by_permission=grants)
+    async with Client(App(settings, [SHELF], plugins=[Plugin(name="a", views=[view])])) as client:
+        for n in (4, 3, 1, 2):
+            await client.post("/shelves", data={"n": n})
+
+        assert (await client.get("/titles")).json == {"data": [2, 3], "more": True}
+
+
 # Options
 
 
@@ -349,9 +380,6 @@ async def test_settings_by_type_hold_for_resources_of_plugins(read: Read, mine: 
 
     async with Client(App(settings, RESOURCES)) as client:
         assert (await client.anonymous().post("/shelves", data={})).status == 201
-
-
-SHELF = Resource(name="shelf", path="/shelves")
 
 
 @pytest.fixture

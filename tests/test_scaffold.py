@@ -23,18 +23,24 @@ def new(name: str) -> Result:
 
 
 def test_a_project_passes_its_tests(here: Path) -> None:
+    shell = "kobako new mushrooms && cd mushrooms && make test"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS"))}
+
+    done = subprocess.run(shell, shell=True, cwd=here, capture_output=True, text=True, env={**kept, "PATH": path})
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_its_tests_need_no_activated_environment(here: Path) -> None:
     assert new("garden").exit_code == 0
 
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=here / "garden",
-        capture_output=True,
-        text=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+    told = subprocess.run(
+        ["make", "-n", "test"], cwd=here / "garden", capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
     )
 
-    assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+    assert f'"{sys.executable}" -m pytest' in told.stdout
 
 
 def test_a_project_is_served_by_the_stock_server(here: Path) -> None:

@@ -27,6 +27,7 @@ from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
 from kobako.plugin import Plugin, View
 from kobako.policies import logins
 from kobako.policies.tokens import Tokens, Verified
+from kobako.protocol import versions
 from kobako.protocol.errors import (
     ApiError,
     BadRequest,
@@ -45,6 +46,7 @@ from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
 from kobako.protocol.jsontext import InvalidJson, JsonObject, decode, encode
 from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
+from kobako.protocol.query import ListQuery
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.protocol.weburls import host_of, origin_of
 from kobako.remote import NoAnswer, Remote, Reply
@@ -57,7 +59,17 @@ from kobako.settings import (
     read_options,
     read_settings,
 )
-from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
+from kobako.storage.base import (
+    INDEXED_FIELDS,
+    TOMBSTONE,
+    DuplicateTimestamp,
+    ListState,
+    Place,
+    Storage,
+    Stored,
+    declared_indexes,
+)
+from kobako.storage.selecting import select
 
 __all__ = [
     "AUTHENTICATED",
@@ -65,6 +77,7 @@ __all__ = [
     "INDEXED_FIELDS",
     "NAME",
     "RELAXED_UUID",
+    "TOMBSTONE",
     "UUID4",
     "Acl",
     "ApiError",
@@ -87,6 +100,7 @@ __all__ = [
     "InvalidJson",
     "InvalidParameters",
     "JsonObject",
+    "ListQuery",
     "ListState",
     "Listener",
     "MethodNotAllowed",
@@ -157,4 +171,6 @@ __all__ = [
     "read_settings",
     "require",
     "rerouted",
+    "select",
+    "versions",
 ]

@@ -39,6 +39,7 @@ class App:
     `authenticators` are asked before the policies of the settings.
     Opened before the first request and closed after the last, by the ASGI lifespan or `async with`. `tasks` run in
     each process between the two, beside the requests. Plugins that `includes` names follow those that are handed over.
+    `warnings` are what is strange about the settings, besides what these tell themselves.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ Served = TypeVar("Served", bound=Callable[..., Awaitable[Response]])
 def routes(
     settings: Settings, resources: Iterable[Resource], views: Iterable[View], metrics: Metrics | None
 ) -> list[Route]:
-    """Return all routes, by template. Raises SettingsError for a URL that two of them have."""
+    """Return all routes. Raises SettingsError for a URL that two of them have."""
     found = [*_utilities(settings, metrics), *_of_resources(resources), *map(_of_view, views)]
     return [*once("URL", [{each.template: each} for each in found]).values()]
 

@@ -6,6 +6,7 @@ It is a package with a plugin for the stock server; NAME stands for its name in 
 import keyword
 import re
 import secrets
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -101,6 +102,7 @@ NAME = "NAME:plugin"
 
 [tool.pytest.ini_options]
 asyncio_mode = "auto"
+asyncio_default_fixture_loop_scope = "function"
 pythonpath = ["."]
 testpaths = ["tests"]
 """
@@ -114,13 +116,28 @@ kobako.userid_hmac_secret = SECRET
 multiauth.policies = basicauth
 """
 
+MAKEFILE: Final = """\
+# The Python that has Kobako; PYTHON=python3.12 chooses another.
+PYTHON ?= INTERPRETER
+
+.PHONY: test serve
+
+test:
+\t@"$(PYTHON)" -c "import pytest, pytest_asyncio" 2> /dev/null || "$(PYTHON)" -m pip install pytest pytest-asyncio
+\t"$(PYTHON)" -m pytest
+
+serve:
+\t"$(PYTHON)" -m kobako start
+"""
+
 README: Final = """\
 # NAME
 
-    pip install -e '.[dev]'
-    pytest
-    kobako start        # reads kobako.ini
+    make test
+    make serve          # reads kobako.ini
     curl -u alice:secret http://127.0.0.1:8888/v1/notes --json '{"data": {"title": "Milk"}}'
+
+`pip install -e .` makes it a package that any server in the same environment finds by `kobako.includes = NAME`.
 """
 
 
@@ -138,6 +155,7 @@ def create(folder: Path, name: str) -> Path:
     for path, text in {
         "pyproject.toml": PROJECT,
         "README.md": README,
+        "Makefile": MAKEFILE.replace("INTERPRETER", sys.executable.replace("$", "$$")),
         f"{name}/__init__.py": PACKAGE,
         f"tests/test_{name}.py": TESTS,
     }.items():

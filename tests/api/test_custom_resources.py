@@ -3,9 +3,10 @@
 Schemas, ids, parents, permissions and lists of each user's own are in test_toolkit.py and test_plugins.py.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from kobako import (
     Target,
     Transaction,
     objects,
+    read_settings,
 )
 from kobako.testing.client import Client
 
@@ -35,6 +37,8 @@ class Loan(msgspec.Struct, rename={"by": "reader"}):
     pages: int | None = None
 
 
+Configured = Callable[..., Client]
+
 LOAN = Resource(name="loan", path="/loans", creators=(EVERYONE,), schema=Loan, readonly_fields=("title", "pages"))
 BOOK = Resource(name="book", path="/library", creators=(EVERYONE,))
 
@@ -43,6 +47,19 @@ BOOK = Resource(name="book", path="/library", creators=(EVERYONE,))
 async def serving(*resources: Resource, listeners: Any = (), **changes: Any) -> AsyncIterator[Client]:
     async with Client(App(replace(SETTINGS, **changes), resources, listeners=listeners)) as client:
         yield client
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Configured:
+    """Return the client of a server of books with these lines in its configuration."""
+
+    def configured(*lines: str) -> Client:
+        ini = tmp_path / "kobako.ini"
+        backends = "kobako.storage_backend = memory", "kobako.cache_backend = memory"
+        ini.write_text("\n".join(["[app:main]", "multiauth.policies = basicauth", *backends, *lines]))
+        return Client(App(read_settings(ini, {}, resources=["book"]), [BOOK]))
+
+    return configured
 
 
 async def statuses(client: Client, path: str, *methods: str) -> list[int]:
@@ -82,9 +99,9 @@ async def test_without_methods_there_is_no_such_endpoint() -> None:
         assert "/entries/{id}" not in (await client.get("/__api__")).json["paths"]
 
 
-async def test_a_deployment_may_switch_off_methods() -> None:
-    off = frozenset({"plural_book_delete", "object_book_patch"})
-    async with serving(BOOK, disabled_methods=dict.fromkeys(off, True)) as client:
+async def test_a_deployment_may_switch_off_methods_by_either_name(configured: Configured) -> None:
+    client = configured("plural_book_delete_enabled = false", "kobako.record_book_patch_enabled = false")
+    async with client:
         made = await client.post("/library", data={})
 
         assert await statuses(client, "/library", "GET", "DELETE") == [200, 405]
@@ -227,9 +244,9 @@ async def test_a_function_that_prepares_may_refuse_and_one_that_reacts_follows_i
 # Caching
 
 
-async def test_anonymous_readers_keep_objects_as_long_as_the_settings_say() -> None:
-    grants = {"book_read": frozenset({EVERYONE})}
-    async with serving(BOOK, cache_expires={"book": 60}, principals_by_permission=grants) as client:
+async def test_anonymous_readers_keep_objects_as_long_as_the_settings_say(configured: Configured) -> None:
+    client = configured("kobako.book_cache_expires_seconds = 60", f"kobako.book_read_principals = {EVERYONE}")
+    async with client:
         made = await client.post("/library", data={})
 
         for path in ("/library", f"/library/{made.data['id']}"):

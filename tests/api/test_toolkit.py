@@ -4,11 +4,8 @@ Source: objects, 27.
 """
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +15,6 @@ from tests.conftest import SETTINGS
 from kobako import EVERYONE, App, Listener, ObjectsChanged, Plugin, Transaction, objects
 from kobako.testing.client import Client
 
-ROOT = Path(__file__).parents[2]
 CEP = {"name": "cep", "edible": True}
 
 
@@ -297,29 +293,38 @@ async def test_options_of_a_plugin_are_typed() -> None:
 async def test_two_applications_of_one_process_share_nothing() -> None:
     from kobako.resources import RESOURCES
 
-    async with Client(forest.app(SETTINGS)) as one, Client(forest.app(SETTINGS)) as other:
+    apps = forest.app(SETTINGS), forest.app(SETTINGS), App(SETTINGS, RESOURCES)
+    async with Client(apps[0]) as one, Client(apps[1]) as other, Client(apps[2]) as stock:
         await make_trail(one)
         await make_trail(other)
         await one.post("/trails/long/spots", data={"km": 1})
 
         assert [(await each.get("/trails/long/added")).json["added"] for each in (one, other)] == [1, 0]
-    async with Client(App(SETTINGS, RESOURCES)) as stock:
-        assert (await stock.get("/mushrooms")).status == 404
+        assert ((await stock.get("/mushrooms")).status, (await one.get("/buckets")).status) == (404, 404)
+        assert (await stock.put("/buckets/b", data={})).status == 201
         assert "trails" not in (await stock.get("/")).json["capabilities"]
 
 
-@pytest.mark.parametrize("name", ["forest.py"])
-def test_an_example_is_typed_and_uses_public_names_only(backend: str, name: str) -> None:
-    if backend != "memory":
-        return
-    text = (ROOT / "examples" / name).read_text()
-    assert {line.split()[1] for line in text.splitlines() if line.startswith(("from kobako", "import kobako"))} == {
-        "kobako"
-    }
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"examples/{name}"], cwd=ROOT, capture_output=True, text=True
+async def test_all_of_it_works_in_one_batch(mat: Client) -> None:
+    def post(path: str, data: dict[str, Any]) -> dict[str, Any]:
+        return {"method": "POST", "path": path, "body": {"data": data}}
+
+    answer = await mat.batch(
+        {"method": "PUT", "path": "/trails/long", "body": {"data": {}}},
+        post("/trails/long/spots", {"km": 1}),
+        post("/trails/long/spots", {"km": -1}),
+        post("/mushrooms", CEP),
+        post("/mushrooms", CEP),
+        post("/trails/long/spots", {"km": 2}),
+        {"method": "GET", "path": "/mushrooms?name=cep"},
+        {"method": "GET", "path": "/"},
     )
-    assert checked.returncode == 0, checked.stdout
+    answers = answer.json["responses"]
+
+    assert [each["status"] for each in answers] == [201, 201, 400, 201, 409, 201, 200, 200]
+    assert answers[6]["body"]["data"] == [answers[3]["body"]["data"]]
+    assert "trails" in answers[7]["body"]["capabilities"]
+    assert (await mat.get("/trails/long/added")).json["added"] == 2
 
 
 # Migrations

@@ -259,6 +259,26 @@ async def test_a_dead_message_can_be_sent_again_or_dropped(receiver: Receiver) -
         assert await queue.replay(first) is False
 
 
+async def test_of_too_many_dead_messages_those_that_died_first_are_dropped(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.answer = lambda got: 500
+    async with sending(receiver, max_attempts="1", max_dead="4") as client:
+        queue = queue_of(client)
+        for number in range(5):
+            await client.put(f"{RECORDS}/r{number}", data={})
+            await until_empty(queue)
+
+        async def some_are_dropped() -> bool:
+            return len(await queue.dead()) == 3
+
+        await until(some_are_dropped)
+        dead = [each.letter.objects for each in await queue.dead()]
+
+    assert sorted(dead) == [[f"{RECORDS}/r{number}"] for number in (2, 3, 4)]
+    assert "2 events of webhook hook that were given up first are dropped: of more than 4" in caplog.messages
+
+
 # Where it may not be sent
 
 

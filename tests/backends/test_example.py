@@ -1,21 +1,71 @@
 """The cache of `examples/folder_cache.py` keeps the contract of caches; backends of one's own are named in settings."""
 
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from examples.file_database import FileDatabase
 from examples.folder_cache import FolderCache
 from tests.conftest import SETTINGS
 
-from kobako import App
+from kobako import App, UnfitDatabase
 from kobako.databases.memory import MemoryDatabase
 from kobako.resources import RESOURCES
 from kobako.settings import SettingsError, read_settings
-from kobako.testing import CacheContract, Clock, SharedCacheContract
+from kobako.testing import (
+    CacheContract,
+    Clock,
+    DatabaseContract,
+    PermissionContract,
+    SharedCacheContract,
+    StorageContract,
+)
 from kobako.testing.client import Client
+
+
+class TestFileDatabase(DatabaseContract, StorageContract, PermissionContract):
+    @pytest.fixture
+    async def database(self, tmp_path: Path, clock: Clock) -> AsyncIterator[FileDatabase]:
+        database = FileDatabase(tmp_path / "all.json", clock)
+        await database.migrate()
+        await database.open()
+        yield database
+        await database.close()
+
+
+async def test_a_server_keeps_its_objects_in_a_database_of_ones_own(tmp_path: Path) -> None:
+    lines = f"kobako.storage_backend = examples.file_database.open_database\nkobako.storage_url = {tmp_path}/all.json"
+    app = App(read(tmp_path, lines), RESOURCES)
+    with pytest.raises(UnfitDatabase, match="run kobako migrate"):
+        await app.__aenter__()
+    assert await app.migrate() == [f"made {tmp_path}/all.json"]
+    async with Client(app) as client:
+        made = await client.put("/buckets/b", data={"size": 3})
+        with pytest.raises(UnfitDatabase, match="in use by another process"):
+            await App(app.settings, RESOURCES).__aenter__()
+
+    async with Client(App(app.settings, RESOURCES)) as client:
+        assert app.settings.cache_backend == "memory"
+        assert (await client.get("/buckets/b")).json == made.json
+        assert (await client.as_user("bob").get("/buckets/b")).status == 403
+
+
+async def test_permissions_alone_are_kept_in_a_database_of_ones_own(tmp_path: Path) -> None:
+    lines = (
+        "kobako.storage_backend = memory\nkobako.cache_backend = memory\n"
+        "kobako.permission_backend = examples.file_database.open_database\n"
+        f"kobako.permission_url = {tmp_path}/permissions.json"
+    )
+    async with Client(App(read(tmp_path, lines), RESOURCES)) as client:
+        await client.put("/buckets/b", data={"secret": 3}, permissions={"read": ["system.Everyone"]})
+
+        assert (await client.anonymous().get("/buckets/b")).data["secret"] == 3
+    assert "/buckets/b" in (text := (tmp_path / "permissions.json").read_text())
+    assert "secret" not in text
 
 
 class TestFolderCache(CacheContract, SharedCacheContract):

@@ -15,7 +15,7 @@ from kobako.testing.client import Client
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/toolkit.md").read_text()
 RESOURCE, PLUGIN, CONTRACT = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-[INI] = re.findall(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+INI, FILE_INI = re.findall(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -55,3 +55,14 @@ async def test_a_plugin_is_named_in_a_configuration(mine: ModuleType, tmp_path: 
 
 def test_the_contract_of_the_example_is_run() -> None:
     assert CONTRACT in (ROOT / "tests/backends/test_example.py").read_text()
+    assert len(CONTRACT.splitlines()) < 10
+
+
+async def test_a_database_is_named_in_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    ini = tmp_path / "kobako.ini"
+    ini.write_text("[app:main]\nmultiauth.policies = basicauth\n" + FILE_INI.replace("/var/lib", str(tmp_path)))
+    async with Client(App(read_settings(ini, {}), RESOURCES)) as client:
+        assert (await client.put("/buckets/b", data={})).status == 201
+
+    assert '"basicauth:' in (tmp_path / "kobako.json").read_text()

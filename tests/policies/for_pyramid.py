@@ -3,7 +3,7 @@
 import sys
 import threading
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from pyramid.authorization import ACLAuthorizationPolicy
 
@@ -94,3 +94,16 @@ class NoDeletions(ACLAuthorizationPolicy):  # type: ignore[misc]
         if context.uri == "/buckets/sealed" and permission == "write":
             return False
         return super().permits(context, principals, permission)
+
+
+class ByHeader:
+    """Whoever says the word does anything; sees what it was asked with."""
+
+    seen: ClassVar[list[Any]] = []
+
+    def permits(self, context: Any, principals: frozenset[str], permission: str) -> bool:
+        from pyramid.threadlocal import get_current_request
+
+        request = get_current_request()
+        self.seen.append((context.request, request, threading.current_thread()))
+        return bool(request.headers.get("X-Word") == "sesame")

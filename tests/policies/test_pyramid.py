@@ -234,6 +234,43 @@ async def test_a_policy_that_looks_for_acls_finds_what_kobako_would_decide() -> 
         assert [(await client.delete(each)).status for each in ("/buckets/open", "/buckets/sealed")] == [200, 403]
 
 
+async def test_an_authorization_policy_looks_at_a_pyramid_request_that_is_ours() -> None:
+    word = {"X-Word": "sesame"}
+    async with serving(policies=(KEYS,), authorization_policy=f"{MODULE}.ByHeader", paginate_by=7) as client:
+        anybody = client.anonymous().at("10.0.0.9")
+        made = await anybody.put(f"{B}?a=b", data={"x": 1}, headers={**ANN, **word})
+        request, current, thread = for_pyramid.ByHeader.seen[-1]
+        read = [await anybody.get(B, headers=each) for each in (word, {}, {**ANN, "X-Word": "barley"})]
+
+    assert [each.status for each in (made, *read)] == [201, 200, 401, 403]
+    assert (request.method, request.client_addr, request.prefixed_userid) == ("PUT", "10.0.0.9", "keys:ann")
+    assert request.url == f"http://localhost/v1{B}?a=b"
+    assert request.json_body == {"data": {"x": 1}}
+    assert request.registry.settings["paginate_by"] == 7
+    assert current is request
+    assert thread is not threading.main_thread()
+
+
+async def test_each_part_of_a_batch_is_judged_by_its_own_request() -> None:
+    async with serving(policies=(KEYS,), authorization_policy=f"{MODULE}.ByHeader") as client:
+        answer = await client.anonymous().batch(
+            *[{"method": "PUT", "path": path, "headers": {**ANN, "X-Word": word}} for path, word in
+              (("/buckets/a", "sesame"), ("/buckets/b", "barley"))]
+        )  # fmt: skip
+
+    assert [each["status"] for each in answer.json["responses"]] == [201, 403]
+    assert for_pyramid.ByHeader.seen[-1][0].path == "/v1/buckets/b"
+
+
+async def test_what_a_request_opens_is_not_kept_for_everybody() -> None:
+    changes: dict[str, Any] = {"cache_expires": {"bucket": 60}, "authorization_policy": f"{MODULE}.ByHeader"}
+    async with serving(policies=(KEYS,), **changes) as client:
+        anybody, word = client.anonymous(), {"X-Word": "sesame"}
+        await anybody.put(B, data={}, headers={**ANN, **word})
+
+        assert (await anybody.get(B, headers=word)).headers["Cache-Control"] == "no-cache, no-store"
+
+
 @pytest.mark.parametrize(
     ("setting", "name", "message"),
     [

@@ -18,6 +18,7 @@ from tests.listeners.hooks import SECRET
 from tests.server.api import RECORDS, Api
 from tests.server.process import Server, running
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.valkey import Valkey
 
 pytestmark = pytest.mark.server
 
@@ -25,6 +26,8 @@ FAILURES = 5
 IDS = ("a", "b", "c")
 ROUNDS = 4
 PATIENCE_S = 90
+WEBHOOKS = 7
+"""The number of a database in Valkey that no other test uses."""
 
 INI = f"""\
 [app:main]
@@ -40,21 +43,32 @@ kobako.event_listeners.hook.backoff_seconds = 1
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "redis"])
 def ini(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A configuration for a receiver on a port that nobody listens on yet."""
     lines = [INI, f"kobako.event_listeners.hook.url = http://127.0.0.1:{free_port()}/hook"]
-    if request.param == "postgresql":
-        lines += ["kobako.storage_backend = postgresql", f"kobako.storage_url = {_database(request)}"]
+    if request.param != "sqlite":
+        lines += [
+            f"kobako.storage_backend = {request.param}",
+            f"kobako.storage_url = {DATABASES[request.param](request)}",
+        ]
     path = tmp_path / "kobako.ini"
     path.write_text("\n".join(lines))
     return path
 
 
-def _database(request: pytest.FixtureRequest) -> str:
+def _on_postgresql(request: pytest.FixtureRequest) -> str:
     server: PostgreSQL = request.getfixturevalue("postgresql")
     server.sql("CREATE DATABASE webhooks TEMPLATE kobako")
     return server.url("webhooks")
+
+
+def _on_redis(request: pytest.FixtureRequest) -> str:
+    server: Valkey = request.getfixturevalue("valkey")
+    return server.url(database=WEBHOOKS)
+
+
+DATABASES = {"postgresql": _on_postgresql, "redis": _on_redis}
 
 
 @contextmanager

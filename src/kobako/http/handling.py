@@ -22,6 +22,8 @@ async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | Non
 
 def call(site: Site, step: Step, caller: Caller, tx: Transaction, summary: Summary | None) -> Call:
     """Return what an endpoint receives; who calls is noted."""
+    if site.backends.authorize:
+        caller = msgspec.structs.replace(caller, request=step.request)
     if summary and caller.user:
         summary.user = caller.user
     if step.implies:

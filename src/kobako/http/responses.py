@@ -56,7 +56,7 @@ def not_modified(timestamp: int) -> Response:
 
 async def cache_headers(call: Call) -> dict[str, str]:
     """Return how long a reader may keep an answer: nothing is kept of what a user may read (section 13.5)."""
-    # Whoever has principals without being a user gets what is not for all.
+    # Whoever has principals without being a user gets what is not for all, and so who is judged by the whole request.
     if call.caller == ANONYMOUS:
         resource = call.target.resource
         seconds = await _seconds_to_keep(call)

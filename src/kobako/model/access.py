@@ -20,6 +20,7 @@ from kobako.model.transaction import Permit, Transaction
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl
 from kobako.protocol.errors import ApiError, Forbidden, MissingToken
 from kobako.protocol.jsontext import JsonObject
+from kobako.protocol.messages import Request
 from kobako.storage.base import Stored
 
 _log = logging.getLogger("kobako.authorization")
@@ -29,12 +30,16 @@ ALL: Final[Set[Action]] = frozenset({"read", "write", "create"})
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks: the prefixed user id, None for anybody, and every principal the request has."""
+    """Who asks: the prefixed user id, None for anybody, and every principal the request has.
+
+    `request` is what they ask, where rules of somebody else's decide, which may look at it.
+    """
 
     user: str | None = None
     principals: frozenset[str] = frozenset({EVERYONE})
     creates: frozenset[str] = frozenset()
     """URIs of objects that the caller may create, whatever else is granted."""
+    request: Request | None = None
 
     @property
     def owner(self) -> str:
@@ -155,7 +160,7 @@ async def rights(tx: Transaction, caller: Caller, target: Target) -> Rights:
         for of, action in questions(target)
         if (found.on_list(action) if of == "list" else found.on_object(action))
     }
-    return replace(found, decided=await tx.backends.authorize(target, caller.principals, permitted))
+    return replace(found, decided=await tx.backends.authorize(caller, target, permitted))
 
 
 def questions(target: Target) -> Sequence[Permit]:

@@ -23,7 +23,7 @@ from kobako.protocol.pagination import Token
 from kobako.protocol.query import ListQuery
 from kobako.protocol.selection import MISSING, Filter, Operator, Selection, Sort
 from kobako.protocol.versions import FUTURE_MS
-from kobako.storage.base import Place, Stored, as_text
+from kobako.storage.base import INDEXED_FIELDS, Place, Stored, as_text
 
 NO_ACL: Final[Acl] = {}
 
@@ -138,8 +138,13 @@ async def delete(
 
 
 async def declare_indexes(tx: Transaction, target: Target, fields: Sequence[str]) -> None:
-    """Have an index on these fields, and no others, for the objects in the lists of an object."""
+    """Have an index on these fields, and no others, for the objects in the lists of an object.
+
+    Lists with unique fields have one on those instead.
+    """
     for child in tx.resources.children(target.resource):
+        if child.unique:
+            continue
         await tx.storage.index(Place(child.name, target.uri), fields)
 
 
@@ -157,12 +162,16 @@ def wanted_timestamp(value: object, now: int, *, known: Stored | None = None, lo
 
 async def _require_unique(tx: Transaction, target: Target, data: JsonObject) -> None:
     """Raise NotUnique if another object of the list, which is locked, has a value that has to differ."""
-    for field in target.resource.unique:
+    unique = target.resource.unique
+    if unique:
+        # Each time: the list may be new, or older than what is unique in it. Where nothing changes it costs little.
+        await tx.storage.index(target.place, unique[:INDEXED_FIELDS])
+    for field in unique:
         value = value_at(data, field)
         if value is None or value is MISSING:
             continue
         same = (Filter(field, Operator.EQ, value), Filter("id", Operator.NOT, target.id))
-        for other in await tx.storage.list(target.place, Selection(filters=same, limit=1)):
+        for other in await tx.storage.list(target.place, Selection(filters=same, sort=(), limit=1)):
             # Of a list that is shared, the other object may be one that the caller must not read.
             raise NotUnique(field, other.data() if target.resource.owned else {"id": other.id})
 

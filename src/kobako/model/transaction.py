@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Hashable, Set
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kobako.cache.base import Cache
 from kobako.databases.base import Clock, Database, PutAside, Unit
@@ -17,14 +17,17 @@ from kobako.model.resource import Resources, Target
 from kobako.permission.base import Permission
 from kobako.storage.base import Place, Storage
 
+if TYPE_CHECKING:
+    from kobako.model.access import Caller
+
 SettingsGrants = Callable[[str, frozenset[str]], Set[Action]]
 """(kind of object, principals) -> what the settings let these principals do to all objects of that kind."""
 
 Permit = tuple[Literal["object", "list"], Action]
 """What may be done to what a request points at: to the object, or to the list that it is in."""
 
-Authorize = Callable[[Target, frozenset[str], Set[Permit]], Awaitable[Set[Permit]]]
-"""(target, principals, what our own rules permit) -> what is permitted, by rules of somebody else's."""
+Authorize = Callable[["Caller", Target, Set[Permit]], Awaitable[Set[Permit]]]
+"""(who asks, target, what our own rules permit) -> what is permitted, by rules of somebody else's."""
 
 T = TypeVar("T")
 

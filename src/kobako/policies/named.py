@@ -72,7 +72,7 @@ def authorize(settings: Settings) -> Authorize | None:
     found = imports.load_callable(setting, name)
     if not hasattr(found, "permits"):
         raise imports.refused(setting, name, "has no method 'permits'")
-    decide: Authorize = _adapter(setting, name).authorize(_made(setting, name, found, {}))
+    decide: Authorize = _adapter(setting, name).authorize(_made(setting, name, found, {}), settings)
     return decide
 
 

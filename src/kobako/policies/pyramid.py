@@ -21,6 +21,7 @@ from pyramid.threadlocal import RequestContext  # type: ignore[import-untyped]
 
 from kobako.http.site import Authenticator, GroupFinder, Identity
 from kobako.model import access
+from kobako.model.access import Caller
 from kobako.model.inheritance import Action
 from kobako.model.resource import Target
 from kobako.model.transaction import Authorize, Permit
@@ -30,6 +31,9 @@ from kobako.settings import Settings, all_by_name
 
 NOT_ADDED: Final = frozenset({EVERYONE, AUTHENTICATED})
 """Principals that a request has, or has not, whatever a policy says."""
+
+NOTHING: Final = Request(method="GET", path="/")
+"""What is asked where nobody asks."""
 
 _OF_THE_MESSAGE: Final = ("host", "content-length", "transfer-encoding")
 """Headers that the request says in another way: by its origin and its body."""
@@ -47,7 +51,7 @@ def authenticator(name: str, policy: Any, settings: Settings) -> Authenticator:
         found: frozenset[str] = await _ask(partial(_principals, policy), pyramid_request(request, registry))
         return found
 
-    nobodys = pyramid_request(Request(method="GET", path="/"), registry)
+    nobodys = pyramid_request(NOTHING, registry)
     return Authenticator(getattr(policy, "name", None) or name, authenticate, _challenge(policy.forget(nobodys)), added)
 
 
@@ -67,6 +71,7 @@ def group_finder(find: Callable[[str, PyramidRequest], Iterable[str] | None], se
 class Context(msgspec.Struct, frozen=True):
     """What an authorization policy is asked about: an object, or a list; `permitted` is what our own rules allow."""
 
+    request: PyramidRequest
     uri: str
     resource: str
     is_list: bool
@@ -78,25 +83,29 @@ class Context(msgspec.Struct, frozen=True):
         return [(Allow, EVERYONE, each) for each in self.permitted]
 
 
-def authorize(policy: Any) -> Authorize:
+def authorize(policy: Any, settings: Settings) -> Authorize:
     """Return what asks an authorization policy whatever may be of use at a target, at once."""
+    registry = registry_of(settings)
 
-    async def decide(target: Target, principals: frozenset[str], permitted: Set[Permit]) -> Set[Permit]:
+    async def decide(caller: Caller, target: Target, permitted: Set[Permit]) -> Set[Permit]:
+        asked = pyramid_request(caller.request or NOTHING, registry)
+        asked.prefixed_userid = caller.user
+
         def context(of: Literal["object", "list"]) -> Context:
             uri = target.uri if of == "object" else target.list_uri
-            return Context(
-                uri, target.resource.name, of == "list", [action for what, action in permitted if what == of]
-            )
+            allowed = [action for what, action in permitted if what == of]
+            return Context(asked, uri, target.resource.name, of == "list", allowed)
 
-        def ask() -> Set[Permit]:
+        def ask(_: PyramidRequest) -> Set[Permit]:
             contexts = {of: context(of) for of in ("object", "list")}
             return {
                 (of, action)
                 for of, action in access.questions(target)
-                if policy.permits(contexts[of], principals, action)
+                if policy.permits(contexts[of], caller.principals, action)
             }
 
-        return await asyncio.to_thread(ask)
+        found: Set[Permit] = await _ask(ask, asked)
+        return found
 
     return decide
 

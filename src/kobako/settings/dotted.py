@@ -90,6 +90,15 @@ def resolve(kind: str, name: str) -> str:
     return name
 
 
+def is_foreign(include: str) -> bool:
+    """Tell whether what `includes` names is no plugin of ours.
+
+    >>> is_foreign("kinto.plugins.statsd"), is_foreign("mine.stats")
+    (False, True)
+    """
+    return _ours("plugin", include) not in OFFERED["plugin"]
+
+
 def is_own(name: str) -> bool:
     """Tell whether a name can only be that of somebody's own module, or of something in one.
 

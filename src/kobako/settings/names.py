@@ -135,6 +135,15 @@ def exists(name: str, resources: Collection[str]) -> bool:
     return found is not None and found[1]["type"] in (None, "root", *resources)
 
 
+def is_undecided(name: str, resources: Collection[str]) -> bool:
+    """Tell whether a name is about a kind of object that is none of these: somebody else may bring it.
+
+    >>> is_undecided("shelf_read_principals", ["bucket"]), is_undecided("bucket_read_principals", ["bucket"])
+    (True, False)
+    """
+    return member(name) is not None and not exists(name, resources)
+
+
 def nearest(name: str, resources: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the setting that a misspelt name is closest to.
 

@@ -36,7 +36,8 @@ def read_settings(
     """
     options = _options(ini, http_port)
     in_file = sources.from_file(options)
-    brings = _brings_resources(in_file, environ)
+    # A plugin of somebody's may bring kinds of objects that only App knows.
+    brings = any(map(dotted.is_foreign, sources.listed("includes", in_file, environ)))
 
     def is_member(name: str, is_prefixed: bool) -> bool:
         return names.member(name) is not None and (names.exists(name, resources) or (brings and is_prefixed))
@@ -45,7 +46,7 @@ def read_settings(
         environ, [*names.FIXED, *in_file, *_of_listeners(in_file, environ)], is_member
     )
     entries = in_file | in_environment
-    undecided = [each for each in entries.values() if brings and _is_undecided(each.name, resources)]
+    undecided = [each for each in entries.values() if brings and names.is_undecided(each.name, resources)]
     is_modern = ini is not None and not sources.is_of_cliquet(options)
     values = _fixed(entries) | _families(entries)
     values |= _backends(entries, values) | {"policies": _policies(entries, () if is_modern else (BASICAUTH,))}
@@ -136,12 +137,14 @@ URL_FORMS: Final = {
 def _backends(entries: Entries, values: Mapping[str, Any]) -> dict[str, str]:
     """Return backends and URLs. A backend in memory has no URL, nor one that is disabled, whose name is empty.
 
-    Where nothing is said, permissions live with the objects, and the cache is of the same kind.
+    Where nothing is said, permissions live with the objects, and the cache is of the same kind: in memory, where the
+    storage is somebody's own.
     """
     found: dict[str, str] = {}
     for part, what in (("storage", "database"), ("permission", "database"), ("cache", "cache")):
         name = f"{part}_backend"
         kind = found.get("storage_backend", Settings().storage_backend)
+        kind = "memory" if part == "cache" and dotted.is_own(kind) else kind
         if name in entries and parsing.native(entries[name].raw) is not None:
             kind = _convert(entries[name], partial(_backend, what))
         found[name] = kind
@@ -185,30 +188,8 @@ def _policy(name: str, entries: Entries, listed: Entry) -> Policy:
 
 def _of_listeners(in_file: Entries, environ: Mapping[str, str]) -> list[str]:
     """Return the names of the settings about each listener, whose own names file or environment list."""
-    found = _listed("event_listeners", in_file, environ)
+    found = sources.listed("event_listeners", in_file, environ)
     return [f"event_listeners.{name}.{about}" for name in found for about in ("use", "actions", "resources")]
-
-
-def _listed(name: str, in_file: Entries, environ: Mapping[str, str]) -> Sequence[str]:
-    """Return the words of a setting that says which others there are."""
-    found = in_file | sources.from_environment(environ, [name])
-    return parsing.words(found[name].raw) if name in found else ()
-
-
-def _brings_resources(in_file: Entries, environ: Mapping[str, str]) -> bool:
-    """Tell whether there is a plugin that may bring kinds of objects which only App knows."""
-    return any(_is_foreign(each) for each in _listed("includes", in_file, environ))
-
-
-def _is_foreign(include: str) -> bool:
-    try:
-        return dotted.resolve("plugin", include) not in dotted.OFFERED["plugin"]
-    except ValueError:
-        return True
-
-
-def _is_undecided(name: str, resources: Collection[str]) -> bool:
-    return names.member(name) is not None and name not in names.KNOWN and not names.exists(name, resources)
 
 
 def _listeners(entries: Entries) -> Iterator[EventListener]:
@@ -253,11 +234,7 @@ def _is_of_plugin(name: str, includes: Sequence[str]) -> bool:
         return True
     if dot and any(first == _begins(each) for each in includes):
         return True
-    return (
-        any(each not in dotted.OFFERED["plugin"] for each in includes)
-        and name not in names.KNOWN
-        and names.member(name) is not None
-    )
+    return any(map(dotted.is_foreign, includes)) and name not in names.KNOWN and names.member(name) is not None
 
 
 def _begins(include: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from kobako.settings import parsing
 from kobako.settings.inifile import SettingsError
 
 PREFIXES = ("kobako", "kinto", "cliquet")
@@ -100,6 +101,12 @@ def from_environment(
         if known and (name not in found or rank < found[name].rank):
             found[name] = Entry(name, raw, rank, full_name)
     return found
+
+
+def listed(name: str, in_file: Mapping[str, Entry], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the words of a setting that says which others there are."""
+    found = {**in_file, **from_environment(environ, [name])}
+    return parsing.words(found[name].raw) if name in found else ()
 
 
 def prefixed(environ: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -177,6 +177,9 @@ class _Work:
         else:
             _log.error("Event %s of webhook %s was not received by %s: %s (given up, attempt %d)", *about)
             await self._queue.bury(tried)
+            if dropped := await self._queue.thin_out(webhook.max_dead):
+                more = (dropped, webhook.name, webhook.max_dead)
+                _log.error("%d events of webhook %s that were given up first are dropped: of more than %d", *more)
 
     async def _warn_of_many(self) -> None:
         if time.monotonic() < self._next_look:

@@ -23,6 +23,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     key: bytes
     max_attempts: int = 20
+    max_dead: int = 10_000
     timeout_s: int = 10
     backoff_s: int = 2
     allow_private: bool = False
@@ -84,6 +85,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "url": _url,
     "secret": _secret,
     "max_attempts": parsing.positive,
+    "max_dead": parsing.positive,
     "timeout_seconds": parsing.positive,
     "backoff_seconds": parsing.positive,
     "allow_private": parsing.boolean,

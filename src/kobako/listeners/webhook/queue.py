@@ -32,6 +32,7 @@ PART: Final = 100
 """Objects in one message: an event of more is sent as several."""
 
 IN_ORDER: Final = (Sort("id"),)
+OLDEST_FIRST: Final = (Sort("last_modified"),)
 
 
 class Letter(msgspec.Struct, frozen=True, rename={"id": "message"}):
@@ -106,6 +107,23 @@ class Queue:
                 await _remove(unit.storage, place, failed.key)
                 await unit.storage.put(self._dead, failed.letter.id, jsontext.encode(failed.letter))
 
+    async def thin_out(self, most: int) -> int:
+        """Forget the dead messages that died first, a tenth, once there are more than `most`; return how many.
+
+        The list is written anew, since deletions would leave tombstones.
+        """
+        for attempt in attempts():
+            async with attempt, self._database.begin() as unit:
+                if await unit.storage.count(self._dead) <= most:
+                    return 0
+        for attempt in attempts():
+            async with attempt, self._database.begin([self._dead]) as unit:
+                dead = await unit.storage.list(self._dead, Selection(sort=OLDEST_FIRST))
+                kept = dead[-max(1, most * 9 // 10) :] if len(dead) > most else dead
+                if len(kept) < len(dead):
+                    await _write_anew(unit.storage, self._dead, kept)
+        return len(dead) - len(kept)
+
     async def replay(self, id: str) -> bool:
         """Put a dead message at the end of the queue, as a new one; tell whether there is one."""
         lists = [queued(self.name, number) for number in range(LISTS)]
@@ -164,9 +182,13 @@ async def _remove(storage: Storage, place: Place, id: str) -> None:
     await storage.delete(place, [id])
     left = await storage.list(place, Selection(sort=IN_ORDER, limit=FEW + 1))
     if not left or (len(left) <= FEW and random.randrange(FEW) == 0):
-        await storage.close_under(place.parent, tombstones=False)
-        for each in left:
-            await storage.put(place, each.id, each.text)
+        await _write_anew(storage, place, left)
+
+
+async def _write_anew(storage: Storage, place: Place, messages: Sequence[Stored]) -> None:
+    await storage.close_under(place.parent, tombstones=False)
+    for each in messages:
+        await storage.put(place, each.id, each.text)
 
 
 def _impacted(change: Change) -> dict[str, msgspec.Raw]:
