@@ -19,11 +19,16 @@ from kobako.model.transaction import Transaction
 MAX_ROUNDS: Final = 10
 """How often listeners may be told of what listeners wrote (section 14.4)."""
 
+ENDLESS: Final = f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds"
+
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 WRITES: Final[tuple[Action, ...]] = ("create", "update", "delete")
 
 Run = Callable[[Transaction, Any], Awaitable[None] | None]
-"""(transaction, ObjectsChanged or ObjectsRead) -> nothing. A plain function holds up every other request meanwhile."""
+"""(transaction, ObjectsChanged or ObjectsRead, or a list of them) -> nothing.
+
+A plain function holds up every other request meanwhile.
+"""
 
 _log = logging.getLogger("kobako.listeners")
 
@@ -32,6 +37,8 @@ class Listener(msgspec.Struct, frozen=True):
     """Who is told: of these actions, on these kinds of objects (none named: all), before or after the commit.
 
     Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored.
+    Who is told `at_once` gets a list, when the others have nothing more to write: of all that was done, each operation
+    by itself, in their order.
     """
 
     run: Run
@@ -39,8 +46,11 @@ class Listener(msgspec.Struct, frozen=True):
     resources: Collection[str] = ()
     after_commit: bool = False
     name: str = ""
+    at_once: bool = False
 
     def __post_init__(self) -> None:
+        if self.at_once and self.after_commit:
+            raise ValueError("a listener that is told at once is told before the commit")
         for each in (self.actions, self.resources):
             if isinstance(each, str):
                 raise TypeError(f"{each!r} is one text: a listener takes a collection of names")
@@ -54,9 +64,18 @@ class Listener(msgspec.Struct, frozen=True):
     async def tell(self, tx: Transaction, event: ObjectsChanged | ObjectsRead) -> None:
         """Run the listener, if the event is for it."""
         if self.hears(event.action, event.place.resource):
-            waiting = self.run(tx, event)
-            if inspect.isawaitable(waiting):
-                await waiting
+            await self._run(tx, event)
+
+    async def tell_all(self, tx: Transaction, operations: Iterable[ObjectsChanged | ObjectsRead]) -> None:
+        """Run the listener once, with what of this is for it."""
+        heard = [each for each in operations if self.hears(each.action, each.place.resource)]
+        if heard:
+            await self._run(tx, heard)
+
+    async def _run(self, tx: Transaction, what: Any) -> None:
+        waiting = self.run(tx, what)
+        if inspect.isawaitable(waiting):
+            await waiting
 
     def __str__(self) -> str:
         return self.name or getattr(self.run, "__qualname__", repr(self.run))
@@ -74,6 +93,8 @@ class Listeners:
 
     def __init__(self, listeners: Iterable[Listener]):
         self._all = tuple(listeners)
+        self._one_by_one = [each for each in self._all if not each.after_commit and not each.at_once]
+        self._at_once = [each for each in self._all if each.at_once]
 
     def hear(self, action: Action, resource: str) -> bool:
         """Tell whether anybody wants to know of this action on this kind of object."""
@@ -82,14 +103,25 @@ class Listeners:
     async def before_commit(self, tx: Transaction) -> None:
         """Tell of what happened while it can still be refused; then of what listeners changed, and so on."""
         for _ in range(MAX_ROUNDS):
-            events = tx.events.take()
-            if not events:
+            operations = await self._tell_each(tx)
+            if not operations:
                 return
+            for listener in self._at_once:
+                await listener.tell_all(tx, operations)
+        raise RuntimeError(ENDLESS)
+
+    async def _tell_each(self, tx: Transaction) -> list[ObjectsChanged | ObjectsRead]:
+        """Tell of each event, in rounds, until there are no more; return the operations they are made of."""
+        told: list[ObjectsChanged | ObjectsRead] = []
+        for _ in range(MAX_ROUNDS):
+            operations, events = tx.events.waiting(), tx.events.take()
+            if not events:
+                return told
+            told += operations
             for event in events:
-                for listener in self._all:
-                    if not listener.after_commit:
-                        await listener.tell(tx, event)
-        raise RuntimeError(f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds")
+                for listener in self._one_by_one:
+                    await listener.tell(tx, event)
+        raise RuntimeError(ENDLESS)
 
     async def after_commit(self, tx: Transaction) -> None:
         """Tell of everything once more, to those who want to hear of what was committed."""
