@@ -13,11 +13,11 @@ from kobako.http.checks import require
 from kobako.http.responses import json_response
 from kobako.http.site import Authenticator, Call, Identity, Run
 from kobako.model import objects
-from kobako.model.access import Caller
+from kobako.model.access import Caller, readable
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead
 from kobako.model.listeners import Listener
 from kobako.model.objects import declare_indexes
-from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
+from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Sift, Target, Validate
 from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
@@ -31,6 +31,7 @@ from kobako.protocol.errors import (
     Problem,
     ServiceUnavailable,
     UnknownObject,
+    UnknownUrl,
     invalid,
 )
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
@@ -90,6 +91,7 @@ __all__ = [
     "ServiceUnavailable",
     "Settings",
     "SettingsError",
+    "Sift",
     "Sort",
     "Storage",
     "Stored",
@@ -99,6 +101,7 @@ __all__ = [
     "UnfitDatabase",
     "Unit",
     "UnknownObject",
+    "UnknownUrl",
     "Validate",
     "View",
     "basic_credentials",
@@ -113,5 +116,6 @@ __all__ = [
     "objects",
     "read_options",
     "read_settings",
+    "readable",
     "require",
 ]

@@ -229,7 +229,8 @@ def _of_resources(resources: Iterable[Resource]) -> Iterable[Route]:
         plural = {method: run for method, run in lists.OPERATIONS.items() if method in each.list_methods}
         single = {method: run for method, run in endpoints.OPERATIONS.items() if method in each.object_methods}
         yield route(f"{each.name}-plural", each.path, plural, kind="list", resource=each)
-        yield route(f"{each.name}-object", each.path + "/{id}", single, kind="object", resource=each)
+        if single:
+            yield route(f"{each.name}-object", each.path + "/{id}", single, kind="object", resource=each)
 
 
 def _of_view(view: View) -> Route:
