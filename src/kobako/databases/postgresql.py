@@ -73,7 +73,9 @@ class PostgreSQLDatabase:
             self._process = None
             await self._pool.close()
 
-    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> ReadingUnit | WritingUnit:
+    def begin(
+        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
+    ) -> ReadingUnit | WritingUnit:
         """Begin a unit of work: see the contract."""
         self._check_open()
         if lists or emptied:

@@ -14,7 +14,9 @@ from typing import Any, Final, get_args
 import msgspec
 
 from kobako.model.events import Action, ObjectsChanged, ObjectsRead
+from kobako.model.resource import Target
 from kobako.model.transaction import Transaction
+from kobako.storage.base import Place
 
 MAX_ROUNDS: Final = 10
 """How often listeners may be told of what listeners wrote (section 14.4)."""
@@ -30,7 +32,14 @@ Run = Callable[[Transaction, Any], Awaitable[None] | None]
 A plain function holds up every other request meanwhile.
 """
 
+Writes = Callable[[Target], Iterable[Place]]
+"""(what is written) -> the lists that a listener may write because of it."""
+
 _log = logging.getLogger("kobako.listeners")
+
+
+def _nothing(target: Target) -> Iterable[Place]:
+    return ()
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -38,7 +47,8 @@ class Listener(msgspec.Struct, frozen=True):
 
     Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored.
     Who is told `at_once` gets a list, when the others have nothing more to write: of all that was done, each operation
-    by itself, in their order.
+    by itself, in their order. `writes` tells which lists it may write itself because of what is written at a target:
+    some databases have to know beforehand.
     """
 
     run: Run
@@ -47,6 +57,7 @@ class Listener(msgspec.Struct, frozen=True):
     after_commit: bool = False
     name: str = ""
     at_once: bool = False
+    writes: Writes = _nothing
 
     def __post_init__(self) -> None:
         if self.at_once and self.after_commit:
@@ -99,6 +110,11 @@ class Listeners:
     def hear(self, action: Action, resource: str) -> bool:
         """Tell whether anybody wants to know of this action on this kind of object."""
         return any(each.hears(action, resource) for each in self._all)
+
+    def write(self, target: Target) -> set[Place]:
+        """Return the lists that listeners may write because of what is written at a target."""
+        heard = [each for each in self._all if not each.resources or target.resource.name in each.resources]
+        return {place for each in heard for place in each.writes(target)}
 
     async def before_commit(self, tx: Transaction) -> None:
         """Tell of what happened while it can still be refused; then of what listeners changed, and so on."""
