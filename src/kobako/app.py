@@ -140,8 +140,8 @@ class App:
         Listeners hear of what is done, as of what requests do. Raises TryAgain where others were in the way.
         """
         listeners = self.site.listeners
-        late = {place for each in writes for place in listeners.write(each)}
-        async with self.site.backends.begin({each.place for each in writes}, late=late) as tx:
+        listed = {place for each in writes for place in listeners.written(each)}
+        async with self.site.backends.begin({each.place for each in writes} | listed) as tx:
             yield tx
             await listeners.before_commit(tx)
         await listeners.after_commit(tx)

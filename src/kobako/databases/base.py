@@ -65,15 +65,12 @@ class Database(Protocol):
         """Finish what is running, and let go of files and connections."""
         ...
 
-    def begin(
-        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
-    ) -> AbstractAsyncContextManager[Unit]:
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> AbstractAsyncContextManager[Unit]:
         """Begin a unit of work: it commits on a clean exit, and else undoes all.
 
         `lists` are those it will write: they are locked before anything is read, to the commit, so what the unit
-        reads stays true; with them, the lists under each URI of `emptied`, objects that may be deleted. Those of
-        `late` it may write at its end: when they are locked is the database's matter. Without lists the unit only
-        reads. The exit returns after the commit: whoever answers a client after it answers for
+        reads stays true; with them, the lists under each URI of `emptied`, objects that may be deleted. Without lists
+        the unit only reads. The exit returns after the commit: whoever answers a client after it answers for
         something durable. Raises BackendUnavailable, on entry and on exit, and TryAgain at any step: see `attempts`.
         """
         ...

@@ -36,9 +36,7 @@ class MemoryDatabase:
         async with self._lock:
             pass
 
-    def begin(
-        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
-    ) -> "MemoryUnit":
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "MemoryUnit":
         """Begin a unit of work; which lists it writes plays no part, it has them all."""
         return MemoryUnit(self)
 

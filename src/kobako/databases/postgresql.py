@@ -73,9 +73,7 @@ class PostgreSQLDatabase:
             self._process = None
             await self._pool.close()
 
-    def begin(
-        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
-    ) -> ReadingUnit | WritingUnit:
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> ReadingUnit | WritingUnit:
         """Begin a unit of work: see the contract."""
         self._check_open()
         if lists or emptied:

@@ -79,11 +79,9 @@ class RedisDatabase:
         if server:
             await server.close()
 
-    def begin(
-        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
-    ) -> "RedisUnit":
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "RedisUnit":
         """Begin a unit of work: see the contract."""
-        return RedisUnit(self, self._clock, [*lists, *late], emptied)
+        return RedisUnit(self, self._clock, lists, emptied)
 
     async def migrate(self) -> list[str]:
         """Make an empty database one of Kobako; return what was done."""

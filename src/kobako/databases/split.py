@@ -33,11 +33,9 @@ class SplitDatabase:
         finally:
             await self._objects.close()
 
-    def begin(
-        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
-    ) -> "SplitUnit":
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "SplitUnit":
         """Begin a unit of work in both."""
-        return SplitUnit(self._objects.begin(lists, emptied, late), self._permissions.begin(lists, emptied, late))
+        return SplitUnit(self._objects.begin(lists, emptied), self._permissions.begin(lists, emptied))
 
     async def migrate(self) -> list[str]:
         """Create or update both schemas."""

@@ -86,9 +86,7 @@ class SQLiteDatabase:
         await self._writer.close()
         self._opened_by.pop(self._path, None)
 
-    def begin(
-        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
-    ) -> "ReadingUnit | WritingUnit":
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "ReadingUnit | WritingUnit":
         """Begin a unit of work: see the contract. Any list takes the lock of the whole file."""
         self._check_open()
         if lists:

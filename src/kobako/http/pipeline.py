@@ -61,9 +61,9 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     is_write = step.request.method not in routing.SAFE and not site.settings.readonly
     if is_write and idempotency.HEADER in step.request.headers:
         return await _transact_once(site, step, plan, summary)
-    lists, emptied, late = _writes(site, step, plan)
+    lists, emptied = _writes(site, step, plan)
     for attempt in attempts():
-        async with attempt, site.backends.begin(lists, emptied, late) as tx:
+        async with attempt, site.backends.begin(lists, emptied) as tx:
             response = await (handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary))
             await site.listeners.before_commit(tx)
     await site.listeners.after_commit(tx)
@@ -75,9 +75,9 @@ async def _transact_once(site: Site, step: Step, plan: Plan | None, summary: Sum
     once = idempotency.once(site, step)
     if summary:
         summary.user = once.user
-    lists, emptied, late = _writes(site, step, plan)
+    lists, emptied = _writes(site, step, plan)
     for attempt in attempts():
-        async with attempt, site.backends.begin({*lists, once.today, once.yesterday}, emptied, late) as tx:
+        async with attempt, site.backends.begin({*lists, once.today, once.yesterday}, emptied) as tx:
             known = await idempotency.recall(tx, once)
             response = known or await _handle_once(site, step, plan, tx, once, summary)
     await site.listeners.after_commit(tx)
@@ -110,13 +110,12 @@ def _final(site: Site, request: Request, error: ApiError | PartFailed) -> Respon
     return None if response.status >= 500 or response.status == Conflict.status else response
 
 
-def _writes(site: Site, step: Step, plan: Plan | None) -> tuple[Collection[Place], Collection[str], Collection[Place]]:
-    """Return the lists that are locked before anything is read, the objects whose lists are locked with them, and the
-    lists that listeners may write in the end."""
+def _writes(site: Site, step: Step, plan: Plan | None) -> tuple[Collection[Place], Collection[str]]:
+    """Return the lists that are locked before anything is read, and the objects whose lists are locked with them."""
     steps = [step] if plan is None else [each for _, each in plan.parts if isinstance(each, Step)]
     targets = [(each.request.method, target) for each in steps for target in each.writes]
     has_lists = site.backends.resources.children
     # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.
     emptied = [of.uri for method, of in targets if method == "DELETE" and of.id and has_lists(of.resource)]
-    late = {place for _, target in targets for place in site.listeners.write(target)}
-    return {target.place for _, target in targets}, emptied, late
+    listed = {place for _, target in targets for place in site.listeners.written(target)}
+    return {target.place for _, target in targets} | listed, emptied

@@ -47,8 +47,8 @@ class Listener(msgspec.Struct, frozen=True):
 
     Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored.
     Who is told `at_once` gets a list, when the others have nothing more to write: of all that was done, each operation
-    by itself, in their order. `writes` tells which lists it may write itself because of what is written at a target:
-    some databases have to know beforehand.
+    by itself, in their order. `writes` tells which lists it writes itself because of what is written at a target:
+    they are locked with that.
     """
 
     run: Run
@@ -111,7 +111,7 @@ class Listeners:
         """Tell whether anybody wants to know of this action on this kind of object."""
         return any(each.hears(action, resource) for each in self._all)
 
-    def write(self, target: Target) -> set[Place]:
+    def written(self, target: Target) -> set[Place]:
         """Return the lists that listeners may write because of what is written at a target."""
         heard = [each for each in self._all if not each.resources or target.resource.name in each.resources]
         return {place for each in heard for place in each.writes(target)}

@@ -115,14 +115,9 @@ class Backends:
         self.clock = clock
         self.authorize = authorize
 
-    def begin(
-        self, lists: Collection[Place] = (), emptied: Collection[str] = (), late: Collection[Place] = ()
-    ) -> "Beginning":
-        """Begin a transaction that writes these lists and may delete these objects, or one that only reads.
-
-        `late` are lists that listeners may write besides.
-        """
-        return Beginning(self, self.database.begin(lists, emptied, late))
+    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "Beginning":
+        """Begin a transaction that writes these lists and may delete these objects, or one that only reads."""
+        return Beginning(self, self.database.begin(lists, emptied))
 
 
 class Beginning:

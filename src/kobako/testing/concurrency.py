@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from kobako.databases.base import Database, attempts
 from kobako.protocol import jsontext
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
-from kobako.storage.base import Place, Stored
+from kobako.storage.base import Stored
 from kobako.testing.fixtures import (
     HOUR,
     OTHERS,
@@ -101,23 +101,6 @@ class IsolationContract:
 
 class WriterContract:
     """Writers of one list, one after the other."""
-
-    async def test_who_shares_only_a_list_that_is_written_late_is_not_undone_by_others(
-        self, database: Database
-    ) -> None:
-        """S6."""
-
-        async def write(n: int) -> Stored:
-            place = Place("record", f"/buckets/b/collections/c{n}")
-            async with database.begin([place], late=[OTHERS]) as unit:
-                await unit.storage.put(place, "r1", "{}")
-                return await unit.storage.put(OTHERS, f"r{n}", "{}")
-
-        written = await together(*(write(n) for n in range(20)))
-
-        versions = [each.last_modified for each in written]
-        assert len(set(versions)) == 20
-        assert {each.last_modified for each in await read(database, OTHERS)} == set(versions)
 
     async def test_no_update_is_lost(self, database: Database) -> None:
         await put(database, "counter", {"n": 0})

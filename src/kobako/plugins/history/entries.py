@@ -71,7 +71,7 @@ def history_of(bucket: str) -> Place:
 
 
 def written(target: Target) -> Iterator[Place]:
-    """Yield the list of the entries about what is written at a target, if it is known beforehand."""
+    """Yield the list of the entries about what is written at a target; of a bucket without an id nobody knows yet."""
     segments = (target.uri if target.id else target.list_uri).split("/")
     if len(segments) > 2:
         yield history_of(segments[2])

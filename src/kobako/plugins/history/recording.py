@@ -1,8 +1,8 @@
 """Recording: from what happened in a unit of work to entries, written before its commit.
 
 All that was done is looked at together, in its order, so that a batch costs a few operations and not some for each
-object: the ACLs are read at once, the entries of a bucket written at once. The lists of entries are locked last, and
-in the order of their buckets, so that nobody waits for each other in a circle (reliability, 4.4).
+object: the ACLs are read at once, the entries of a bucket written at once. The lists of entries are locked with what
+a request names, after all that (`entries.written`); those of buckets that it did not name are written in one order.
 
 Source: objects, 11.2, 11.3, 11.5 and 11.6.
 """
