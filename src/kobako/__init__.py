@@ -16,11 +16,11 @@ from kobako.http.routing import Step, rerouted
 from kobako.http.site import Authenticator, Call, Identity, Run, RunStreamed, Site
 from kobako.http.streaming import Streamed
 from kobako.model import objects
-from kobako.model.access import Caller, Rights
+from kobako.model.access import Caller, Rights, readable
 from kobako.model.events import Change, ObjectsChanged, ObjectsRead, ServerFlushed
 from kobako.model.listeners import Listener
 from kobako.model.objects import declare_indexes
-from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Target, Validate
+from kobako.model.resource import Patch, Prepare, React, Resource, Restrict, Sift, Target, Validate
 from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
@@ -40,6 +40,7 @@ from kobako.protocol.errors import (
     RequestTooLarge,
     ServiceUnavailable,
     UnknownObject,
+    UnknownUrl,
     invalid,
 )
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
@@ -133,6 +134,7 @@ __all__ = [
     "ServiceUnavailable",
     "Settings",
     "SettingsError",
+    "Sift",
     "Site",
     "Sort",
     "Step",
@@ -146,6 +148,7 @@ __all__ = [
     "UnfitDatabase",
     "Unit",
     "UnknownObject",
+    "UnknownUrl",
     "Validate",
     "Verified",
     "View",
@@ -169,6 +172,7 @@ __all__ = [
     "read_option",
     "read_options",
     "read_settings",
+    "readable",
     "require",
     "rerouted",
     "select",

@@ -109,10 +109,12 @@ class App:
 
         Listeners hear of what is done, as of what requests do. Raises TryAgain where others were in the way.
         """
-        async with self.site.backends.begin({each.place for each in writes}) as tx:
+        listeners = self.site.listeners
+        listed = {place for each in writes for place in listeners.written(each)}
+        async with self.site.backends.begin({each.place for each in writes} | listed) as tx:
             yield tx
-            await self.site.listeners.before_commit(tx)
-        await self.site.listeners.after_commit(tx)
+            await listeners.before_commit(tx)
+        await listeners.after_commit(tx)
 
     async def __aenter__(self) -> "App":
         steps.run(self.settings)

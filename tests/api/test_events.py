@@ -306,35 +306,40 @@ async def test_listeners_are_told_in_their_order_each_event_in_turn() -> None:
     assert told == [("b", B), ("a", B), ("b", C), ("a", C), ("c", B), ("c", C)]
 
 
-async def test_who_is_told_at_the_end_is_told_once_of_all_also_of_what_listeners_wrote() -> None:
-    told = Told()
+async def test_who_is_told_at_once_hears_last_of_each_operation_in_its_order() -> None:
+    told: list[Any] = []
 
-    async def make_bucket(tx: Transaction, event: Event) -> None:
-        if event.uri == B:
-            await objects.write(tx, BUCKET.target("/buckets", "made"), {}, old=None, by=None)
+    async def writing(tx: Transaction, event: Event) -> None:
+        if event.target.id == "b":
+            await objects.write(tx, BUCKET.target("/buckets", "echo"), {}, old=None, by=None)
 
-    listeners = [Listener(told, at_end=True, resources=["bucket"]), Listener(make_bucket)]
+    def at_once(tx: Transaction, operations: list[Any]) -> None:
+        told.append([(each.action, each.uri) for each in operations])
+
+    listeners = [Listener(at_once, at_once=True, resources=["bucket", "record"]), Listener(writing)]
     async with serving(listeners=listeners) as client:
-        await client.batch(put(B), put(C), put("/buckets/a"))
-        await create(client, R)
-        await client.get(B)
+        await client.batch(put(B), put(C), put("/buckets/c"), put(R), put("/buckets/c"))
+        await client.put(C)
 
-    [events] = told.take()
-    assert [[each.new.id for each in event.changes] for event in events] == [["b", "a"], ["made"]]
-
-
-async def test_who_is_told_at_the_end_changes_nothing_that_others_hear_of() -> None:
-    async def write(tx: Transaction, events: list[Event]) -> None:
-        await objects.write(tx, BUCKET.target("/buckets", "late"), {}, old=None, by=None)
-
-    async with serving(listeners=[Listener(write, at_end=True)]) as client:
-        assert (await client.put(B, data={})).status == 500
-        assert ids(await client.get("/buckets")) == set()
+    buckets = [("create", B), ("create", "/buckets/c"), ("create", R), ("update", "/buckets/c")]
+    assert told == [[*buckets, ("create", "/buckets/echo")]]
 
 
-def test_nobody_is_told_at_the_end_and_after_the_commit() -> None:
-    with pytest.raises(ValueError, match="not both"):
-        Listener(Told(), at_end=True, after_commit=True)
+async def test_what_is_written_by_who_is_told_at_once_is_told_and_it_may_refuse() -> None:
+    told: list[str] = []
+
+    async def at_once(tx: Transaction, operations: list[Any]) -> None:
+        if operations[0].target.id == "b":
+            await objects.write(tx, BUCKET.target("/buckets", "echo"), {}, old=None, by=None)
+        if operations[0].target.id == "echo":
+            raise Forbidden("No echo.")
+
+    listeners = [Listener(at_once, at_once=True), Listener(lambda tx, event: told.append(event.uri))]
+    async with serving(listeners=listeners) as client:
+        answer = await client.put(B)
+
+        assert (answer.status, told) == (403, [B, "/buckets/echo"])
+        assert (await client.get(B)).status == 403
 
 
 # Before the commit, and after it
@@ -490,5 +495,7 @@ async def test_a_name_that_leads_to_no_listener_stops_the_start(name: str, use: 
 def test_a_listener_in_code_takes_known_actions_and_collections_of_names() -> None:
     with pytest.raises(ValueError, match="there are create, update, delete, read"):
         Listener(Told(), actions=["destroy"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="told before the commit"):
+        Listener(print, after_commit=True, at_once=True)
     with pytest.raises(TypeError, match="'record' is one text"):
         Listener(Told(), resources="record")

@@ -4,15 +4,29 @@ Source: objects, 27.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from examples import forest
 from tests.conftest import SETTINGS
 
-from kobako import EVERYONE, App, Listener, ObjectsChanged, Plugin, Transaction, objects
+from kobako import (
+    EVERYONE,
+    App,
+    Caller,
+    Listener,
+    ObjectsChanged,
+    Plugin,
+    Resource,
+    Stored,
+    Target,
+    Transaction,
+    objects,
+    readable,
+)
 from kobako.testing.client import Client
 
 CEP = {"name": "cep", "edible": True}
@@ -217,6 +231,67 @@ async def test_what_is_shared_has_permissions_along_parents_of_ones_own(mat: Cli
     assert (before.status, made.status) == (403, 201)
     assert (await mat.get(f"/trails/long/spots/{made.data['id']}")).status == 200
     assert (await mat.get("/trails/short/spots")).status == 403
+
+
+# Lists whose objects have no URL
+
+
+LEAF = Resource(
+    name="leaf",
+    path="/trails/{trail_id}/leaves",
+    parent=forest.TRAIL,
+    data_schema={"properties": {"number": {"type": "string"}, "size": {}}},
+    known_fields=("number", "size"),
+    object_methods=(),
+)
+
+
+async def only_small(tx: Transaction, target: Target, caller: Caller, found: Sequence[Stored]) -> list[Stored]:
+    return [each for each in found if each.data()["size"] < 3]
+
+
+@pytest.fixture
+async def leaves() -> AsyncIterator[Client]:
+    """A user of an application with leaves, of which others than the owner of the trail are shown small ones."""
+    leaf = msgspec.structs.replace(LEAF, sift=only_small)
+    async with Client(App(SETTINGS, [forest.TRAIL, leaf])) as client:
+        await make_trail(client)
+        for n in range(5):
+            shared = {"read": ["system.Everyone"]} if n else {}
+            await client.post("/trails/long/leaves", {"number": str(n), "size": n}, permissions=shared)
+        yield client
+
+
+async def test_objects_without_methods_have_no_url(leaves: Client) -> None:
+    [leaf, *_] = (await leaves.get("/trails/long/leaves")).data
+
+    answer = await leaves.get(f"/trails/long/leaves/{leaf['id']}")
+
+    assert (answer.status, answer.json["errno"]) == (404, 111)
+    assert "/trails/{trail_id}/leaves/{id}" not in (await leaves.get("/__api__")).json["paths"]
+
+
+async def test_of_a_closed_kind_fields_are_known_and_strings_are_compared_as_such(leaves: Client) -> None:
+    assert [each["size"] for each in (await leaves.get("/trails/long/leaves?number=3")).data] == [3]
+    for query in ("color=red", "_sort=color", "_fields=color"):
+        assert (await leaves.get(f"/trails/long/leaves?{query}")).status == 400
+
+
+async def test_what_acls_share_may_be_looked_at_once_more(leaves: Client) -> None:
+    anybody = leaves.anonymous()
+
+    assert [each["size"] for each in (await anybody.get("/trails/long/leaves")).data] == [2, 1]
+    assert [each["size"] for each in (await anybody.get("/trails/long/leaves?_limit=1&_sort=size")).data] == [1]
+    assert (await anybody.head("/trails/long/leaves")).headers["Total-Objects"] == "2"
+    assert (await leaves.head("/trails/long/leaves")).headers["Total-Objects"] == "5"
+
+
+async def test_several_objects_are_asked_about_at_once(leaves: Client) -> None:
+    trails = [forest.TRAIL.target("/trails", name) for name in ("long", "short")]
+    await leaves.put("/trails/short", permissions={"read": ["system.Everyone"]})
+    async with leaves.app.site.backends.begin() as tx:
+        assert await readable(tx, Caller(), trails) == {"/trails/short"}
+        assert await readable(tx, Caller(), []) == set()
 
 
 # The plugin

@@ -1,5 +1,6 @@
 """What the tests with real clients share: a real server on SQLite, and a bucket for each test."""
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -25,7 +26,8 @@ NODE_AT_LEAST = 18
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server, of two workers, that all tests with clients share."""
     folder = tmp_path_factory.mktemp("server")
-    with running(folder, "--workers", "2", environ={"KOBAKO_PAGINATE_BY": str(PAGE)}) as server:
+    environ = {"KOBAKO_PAGINATE_BY": str(PAGE), "KOBAKO_INCLUDES": "history"}
+    with running(folder, "--workers", "2", environ=environ) as server:
         yield server.url
         assert "Traceback" not in server.output, server.output
 
@@ -56,12 +58,19 @@ def _major_version(node: str) -> int:
 
 
 def _install(folder: Path) -> None:
-    """Install what a lock file names, unless that was done already. The scripts of packages are not run."""
+    """Install what a lock file names, once for all processes of pytest. The scripts of packages are not run."""
+    cache = PROJECT / ".cache" / "npm"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "installing").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        _install_into(folder, cache)
+
+
+def _install_into(folder: Path, cache: Path) -> None:
     stamp = folder / "node_modules" / ".installed"
     wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    cache = PROJECT / ".cache" / "npm"
     command = ["npm", "ci", "--ignore-scripts", "--omit=dev", "--cache", str(cache)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -486,3 +486,23 @@ def test_a_collection_is_replicated_to_another_by_the_tool_of_the_client(alice: 
 
     assert copy.get_records(_sort="id", _fields="n,even") == alice.get_records(_sort="id", _fields="n,even")
     assert copy.get_collection()["data"]["title"] == "Things"
+
+
+# History
+
+
+def test_the_history_is_read_with_filters_and_purged(alice: Client, bucket: str):
+    things(alice, PAGE + 5)
+    alice.update_record(id="thing-001", data={"n": "x"})
+
+    everything = alice.get_history(bucket=bucket)
+    of_one = alice.get_history(bucket=bucket, resource_name="record", record_id="thing-001", _sort="last_modified")
+    some = alice.get_history(bucket=bucket, in_record_id="thing-002", _before=everything[0]["last_modified"])
+    purged = alice.purge_history(bucket=bucket, resource_name="record", action="update")
+
+    assert len(everything) == PAGE + 8
+    assert everything[0]["user_id"] == user_id(alice)
+    assert [(each["action"], each["target"]["data"]["n"]) for each in of_one] == [("create", 1), ("update", "x")]
+    assert [each["record_id"] for each in some] == ["thing-002"]
+    assert [each["deleted"] for each in purged] == [True]
+    assert len(alice.get_history(bucket=bucket)) == PAGE + 7

@@ -41,9 +41,14 @@ R, S = f"{RECORDS.list_uri}/r", RECORDS.list_uri
 MERGING = [
     pytest.param([], [], id="nothing"),
     pytest.param(
-        [entry(RECORDS.at("r"), "create", "r"), entry(RECORDS, "create", "b", user="u:b", timestamp=6)],
+        [entry(RECORDS.at("r"), "create", "r"), entry(RECORDS, "create", "b", timestamp=6)],
         [("create", R, "u:a", 5, "rb")],
-        id="the first operation says where, who and when",
+        id="the first operation says where and when",
+    ),
+    pytest.param(
+        [entry(RECORDS, "create", "a"), entry(RECORDS, "create", "b", user="u:b"), entry(RECORDS, "create", "c")],
+        [("create", S, "u:a", 5, "ac"), ("create", S, "u:b", 5, "b")],
+        id="users stay apart",
     ),
     pytest.param(
         [entry(RECORDS, "create", "a"), entry(RECORDS, "update", "a"), entry(RECORDS, "create", "b")],
@@ -64,7 +69,7 @@ MERGING = [
 
 
 @pytest.mark.parametrize(("entries", "expected"), MERGING)
-def test_events_are_merged_by_list_and_action(entries: list[ObjectsChanged], expected: Any) -> None:
+def test_events_are_merged_by_list_action_and_user(entries: list[ObjectsChanged], expected: Any) -> None:
     found: list[Any] = merged(entries)
 
     assert [
@@ -75,7 +80,7 @@ def test_events_are_merged_by_list_and_action(entries: list[ObjectsChanged], exp
 
 def test_readings_of_one_list_are_merged() -> None:
     first = ObjectsRead(RECORDS.at("r"), "read", None, 5, [Shown(NEW)])
-    second = ObjectsRead(RECORDS, "read", "u:a", 6, [Shown(NEWER, ("id",)), Shown(NEW)])
+    second = ObjectsRead(RECORDS, "read", None, 6, [Shown(NEWER, ("id",)), Shown(NEW)])
 
     assert merged([first, second, entry(RECORDS, "create", "a")])[0] == ObjectsRead(
         RECORDS.at("r"), "read", None, 5, [Shown(NEW), Shown(NEWER, ("id",)), Shown(NEW)]

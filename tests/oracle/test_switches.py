@@ -58,7 +58,7 @@ def shared_lists_are_whole(patch: Patch) -> None:
 def totals_are_of_the_whole_list(patch: Patch) -> None:
     count = objects.count
 
-    async def whole(tx: Any, target: Any, query: Any, ids: Any) -> int:
+    async def whole(tx: Any, target: Any, query: Any, ids: Any, sift: Any) -> int:
         return await count(tx, target, query, None)
 
     patch.setattr(objects, "count", whole)

@@ -207,3 +207,23 @@ def test_a_closed_schema_refuses_other_fields(text: str, message: str) -> None:
         query.read_list(params.parse(text), now=NOW, paginate_by=None, max_fetch=100, known=KNOWN)
 
     assert refusal.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("name=7", "7"),
+        ("name=1e3", "1e3"),
+        ("name=null", "null"),
+        ('name="a"', "a"),
+        ("in_name=7,true,", ("7", "true")),
+        ("gt_name=7", "7"),
+        ("has_name=false", False),
+        ("contains_name=[7]", (7,)),
+        ("size=7", 7),
+    ],
+)
+def test_what_a_field_of_texts_is_compared_with_is_text(text: str, value: Any) -> None:
+    [found] = query.read_filters(params.parse(text), NOW, texts={"name"})
+
+    assert found.value == value

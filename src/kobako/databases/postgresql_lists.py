@@ -42,6 +42,10 @@ NAMES_UNDER = f"SELECT parent, resource FROM lists WHERE {UNDER}"
 REMOVE = f"DELETE FROM lists WHERE {THIS} AND NOT open"
 
 
+LAST = ("quota", "history")
+"""The kinds of lists that are written by listeners, when all the others of a unit are locked."""
+
+
 class State(msgspec.Struct, frozen=True):
     """What the row of a list says."""
 
@@ -145,6 +149,9 @@ def _key(place: Place) -> tuple[str, str, str]:
     return shard(place.parent), place.parent, place.resource
 
 
-def _turn(place: Place) -> tuple[int, str, str]:
-    """Return when a list is locked: what is deeper first, so records before collections before buckets."""
-    return -place.parent.count("/"), place.parent, place.resource
+def _turn(place: Place) -> tuple[bool, int, str, str]:
+    """Return when a list is locked: what is deeper first, so records before collections before buckets.
+
+    Last are those that listeners write: there, many requests wait for each other that have nothing else in common.
+    """
+    return place.resource in LAST, -place.parent.count("/"), place.parent, place.resource

@@ -48,12 +48,12 @@ async def get_list(call: Call) -> Response:
     wanted = await _list_query(call, given)
     etag = min(wanted.token.timestamp, timestamp) if wanted.token else timestamp
     if call.request.method == "HEAD":
-        total = str(await objects.count(tx, target, wanted, ids))
+        total = str(await objects.count(tx, target, wanted, ids, _sift(call, ids)))
         response = json_response("", headers=etags.headers_for(etag))
         response.headers.update({"Total-Objects": total, "Total-Records": total})
         await reads.record(call, (), timestamp=timestamp)
     else:
-        page = await objects.page(tx, target, wanted, ids, etag)
+        page = await objects.page(tx, target, wanted, ids, etag, sift=_sift(call, ids))
         response = _page_response(call, given, wanted, page, etag)
         await reads.record(call, page.objects, timestamp=timestamp, fields=wanted.fields)
     response.headers.update(await cache_headers(call))
@@ -145,11 +145,18 @@ async def _list_query(call: Call, given: Inputs) -> ListQuery:
         paginate_by=settings.paginate_by,
         max_fetch=settings.storage_max_fetch_size,
         known=inputs.known_fields(call.target.resource),
+        texts=call.target.resource.text_fields,
     )
     if restrict is None:
         return wanted
     filters = (*wanted.selection.filters, *await restrict(call.tx, call.target, call.caller))
     return msgspec.structs.replace(wanted, selection=msgspec.structs.replace(wanted.selection, filters=filters))
+
+
+def _sift(call: Call, ids: frozenset[str] | None) -> objects.Show | None:
+    """Return what looks at each object once more, where a caller is shown those that ACLs share."""
+    sift = call.target.resource.sift
+    return partial(sift, call.tx, call.target, call.caller) if sift and ids is not None else None
 
 
 def _page_response(call: Call, given: Inputs, wanted: ListQuery, page: objects.Page, etag: int) -> Response:

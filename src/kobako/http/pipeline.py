@@ -74,8 +74,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
             for attempt in attempts():
                 async with attempt, site.backends.begin(lists, emptied, results) as tx:
                     response = await _served(site, step, plan, tx, once, summary)
-                    if once is None:
-                        await site.listeners.before_commit(tx)
+                    await site.listeners.before_commit(tx)
         except Absent:
             lists = {*lists, *(target.place for each in _steps(step, plan) for target in each.implies)}
     await site.listeners.after_commit(tx)
@@ -139,8 +138,9 @@ def _writes(site: Site, step: Step, plan: Plan | None, once: Once | None) -> tup
     has_lists = site.backends.resources.children
     # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.
     emptied = [of.uri for method, of in targets if method == "DELETE" and of.id and has_lists(of.resource)]
+    listed = {place for _, target in targets for place in site.listeners.written(target)}
     kept = (once.today, once.yesterday) if once else ()
-    return {*(target.place for _, target in targets), *kept}, emptied
+    return {*(target.place for _, target in targets), *listed, *kept}, emptied
 
 
 def _steps(step: Step, plan: Plan | None) -> list[Step]:

@@ -79,12 +79,16 @@ def measured_authenticators(authenticators: Iterable[Authenticator], metrics: Me
 
 
 def measured_listeners(listeners: Iterable[Listener], metrics: Metrics | None) -> list[Listener]:
-    """Return listeners, of which those that have a name are timed."""
+    """Return listeners, of which those that have a name are timed; with a dot it is said where they belong."""
     if metrics is None:
         return list(listeners)
     return [
-        msgspec.structs.replace(each, run=timed(each.run, metrics, f"listeners.{each.name}.seconds"))
+        msgspec.structs.replace(each, run=timed(each.run, metrics, f"{_in_full(each.name)}.seconds"))
         if each.name
         else each
         for each in listeners
     ]
+
+
+def _in_full(name: str) -> str:
+    return name if "." in name else f"listeners.{name}"

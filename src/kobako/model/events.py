@@ -46,9 +46,9 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """The same thing done to objects of one list, in one request or batch.
+    """The same thing done by one user to objects of one list, in one request or batch.
 
-    What the first operation pointed at, who sent it and how it left the list's `timestamp` stand for all of them.
+    What the first operation pointed at and how it left the list's `timestamp` stand for all of them.
     """
 
     target: Target
@@ -149,6 +149,10 @@ class EventLog:
         """Forget what was recorded since the mark."""
         del self._entries[mark:]
 
+    def waiting(self) -> list[ObjectsChanged | ObjectsRead]:
+        """Return what the next round will be about: each operation by itself, in their order."""
+        return [*self._entries]
+
     def take(self) -> list[ObjectsChanged | ObjectsRead]:
         """Return the events of the next round: what was recorded since the last one, merged."""
         events = merged(self._entries)
@@ -158,8 +162,8 @@ class EventLog:
 
 
 def merged(entries: Iterable[ObjectsChanged | ObjectsRead]) -> list[ObjectsChanged | ObjectsRead]:
-    """Return one event for each list and action, in the order of their first operations."""
-    groups: dict[tuple[Place, Action], list[ObjectsChanged | ObjectsRead]] = {}
+    """Return one event for each list, action and user, in the order of their first operations."""
+    groups: dict[tuple[Place, Action, str | None], list[ObjectsChanged | ObjectsRead]] = {}
     for entry in entries:
-        groups.setdefault((entry.place, entry.action), []).append(entry)
+        groups.setdefault((entry.place, entry.action, entry.user), []).append(entry)
     return [group[0].joined(group[1:]) for group in groups.values()]

@@ -14,20 +14,31 @@ from typing import Any, Final, get_args
 import msgspec
 
 from kobako.model.events import Action, ObjectsChanged, ObjectsRead, ServerFlushed
+from kobako.model.resource import Target
 from kobako.model.transaction import Transaction
+from kobako.storage.base import Place
 
 MAX_ROUNDS: Final = 10
 """How often listeners may be told of what listeners wrote (section 14.4)."""
+
+ENDLESS: Final = f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds"
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 WRITES: Final[tuple[Action, ...]] = ("create", "update", "delete")
 
 Run = Callable[[Transaction, Any], Awaitable[None] | None]
-"""(transaction, Told, or a list `at_end`) -> nothing. A plain function holds up every other request meanwhile."""
+"""(transaction, Told, or a list `at_once`) -> nothing. A plain function holds up every other request meanwhile."""
 
 Told = ObjectsChanged | ObjectsRead | ServerFlushed
 
+Writes = Callable[[Target], Iterable[Place]]
+"""(what is written) -> the lists that a listener may write because of it."""
+
 _log = logging.getLogger("kobako.listeners")
+
+
+def _nothing(target: Target) -> Iterable[Place]:
+    return ()
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -35,7 +46,9 @@ class Listener(msgspec.Struct, frozen=True):
 
     Reading is told only to who asks for `read`, since objects are then no longer passed on as they are stored; that
     everything was removed, to who asks for `flush`, after the commit only, whatever the kinds of objects.
-    Who is told `at_end` is told once, before the commit and after all others: of everything, in a list of events.
+    Who is told `at_once` gets a list, when the others have nothing more to write: of all that was done, each operation
+    by itself, in their order. `writes` tells which lists it writes itself because of what is written at a target:
+    they are locked with that.
     """
 
     run: Run
@@ -43,11 +56,12 @@ class Listener(msgspec.Struct, frozen=True):
     resources: Collection[str] = ()
     after_commit: bool = False
     name: str = ""
-    at_end: bool = False
+    at_once: bool = False
+    writes: Writes = _nothing
 
     def __post_init__(self) -> None:
-        if self.at_end and self.after_commit:
-            raise ValueError("a listener is told at the end of a transaction or after its commit, not both")
+        if self.at_once and self.after_commit:
+            raise ValueError("a listener that is told at once is told before the commit")
         for each in (self.actions, self.resources):
             if isinstance(each, str):
                 raise TypeError(f"{each!r} is one text: a listener takes a collection of names")
@@ -65,13 +79,14 @@ class Listener(msgspec.Struct, frozen=True):
         if self.hears(event.action, event.place.resource):
             await self._run(tx, event)
 
-    async def tell_all(self, tx: Transaction, events: Iterable[ObjectsChanged | ObjectsRead]) -> None:
-        """Run the listener once, if any of the events are for it, with these."""
-        if heard := [each for each in events if self.hears(each.action, each.place.resource)]:
+    async def tell_all(self, tx: Transaction, operations: Iterable[ObjectsChanged | ObjectsRead]) -> None:
+        """Run the listener once, with what of this is for it."""
+        heard = [each for each in operations if self.hears(each.action, each.place.resource)]
+        if heard:
             await self._run(tx, heard)
 
-    async def _run(self, tx: Transaction, told: Any) -> None:
-        waiting = self.run(tx, told)
+    async def _run(self, tx: Transaction, what: Any) -> None:
+        waiting = self.run(tx, what)
         if inspect.isawaitable(waiting):
             await waiting
 
@@ -91,29 +106,40 @@ class Listeners:
 
     def __init__(self, listeners: Iterable[Listener]):
         self._all = tuple(listeners)
-        self._at_end = tuple(each for each in self._all if each.at_end)
+        self._one_by_one = [each for each in self._all if not each.after_commit and not each.at_once]
+        self._at_once = [each for each in self._all if each.at_once]
 
     def hear(self, action: Action, resource: str) -> bool:
         """Tell whether anybody wants to know of this action on this kind of object."""
         return any(each.hears(action, resource) for each in self._all)
 
+    def written(self, target: Target) -> set[Place]:
+        """Return the lists that listeners may write because of what is written at a target."""
+        heard = [each for each in self._all if not each.resources or target.resource.name in each.resources]
+        return {place for each in heard for place in each.writes(target)}
+
     async def before_commit(self, tx: Transaction) -> None:
         """Tell of what happened while it can still be refused; then of what listeners changed, and so on."""
         for _ in range(MAX_ROUNDS):
-            events = tx.events.take()
-            if not events:
-                return await self._tell_at_end(tx)
-            for event in events:
-                for listener in self._all:
-                    if not (listener.after_commit or listener.at_end):
-                        await listener.tell(tx, event)
-        raise RuntimeError(f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds")
+            operations = await self._tell_each(tx)
+            if not operations:
+                return
+            for listener in self._at_once:
+                await listener.tell_all(tx, operations)
+        raise RuntimeError(ENDLESS)
 
-    async def _tell_at_end(self, tx: Transaction) -> None:
-        for listener in self._at_end:
-            await listener.tell_all(tx, tx.events.told)
-        if tx.events.mark():
-            raise RuntimeError("a listener that is told at the end changed objects, of which nobody is told any more")
+    async def _tell_each(self, tx: Transaction) -> list[ObjectsChanged | ObjectsRead]:
+        """Tell of each event, in rounds, until there are no more; return the operations they are made of."""
+        told: list[ObjectsChanged | ObjectsRead] = []
+        for _ in range(MAX_ROUNDS):
+            operations, events = tx.events.waiting(), tx.events.take()
+            if not events:
+                return told
+            told += operations
+            for event in events:
+                for listener in self._one_by_one:
+                    await listener.tell(tx, event)
+        raise RuntimeError(ENDLESS)
 
     async def after_commit(self, tx: Transaction) -> None:
         """Tell of everything once more, to those who want to hear of what was committed."""

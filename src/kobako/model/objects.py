@@ -6,7 +6,7 @@ read stays true. Endpoints, plugins and the command line all write through here.
 Source: objects, 1.6 and 7; HTTP API, 7 and 9; reliability, 4.4.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -26,6 +26,12 @@ from kobako.protocol.versions import FUTURE_MS
 from kobako.storage.base import INDEXED_FIELDS, Place, Stored, as_text
 
 NO_ACL: Final[Acl] = {}
+
+SIFTED: Final = 500
+"""Objects that are looked at one by one, at a time."""
+
+Show = Callable[[Sequence[Stored]], Awaitable[Sequence[Stored]]]
+"""Returns those objects that are shown."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -65,21 +71,35 @@ async def timestamp(tx: Transaction, target: Target) -> int:
 
 
 async def page(
-    tx: Transaction, target: Target, query: ListQuery, ids: frozenset[str] | None, etag: int, nonce: str = ""
+    tx: Transaction,
+    target: Target,
+    query: ListQuery,
+    ids: frozenset[str] | None,
+    etag: int,
+    nonce: str = "",
+    sift: Show | None = None,
 ) -> Page:
-    """Return a page of a list, restricted to `ids` (None: all). `etag` is the timestamp its pages are known by."""
+    """Return a page of a list, restricted to `ids` (None: all), and to what `sift` returns of it.
+
+    `etag` is the timestamp that all pages are known by.
+    """
     # One more than a page: its presence says there is a next page, and spares a COUNT.
     selection = msgspec.structs.replace(query.selection, ids=ids, limit=query.limit + 1)
-    found = await tx.storage.list(target.place, selection)
+    found = await (_first(tx, target, selection, sift) if sift else tx.storage.list(target.place, selection))
     if len(found) <= query.limit:
         return Page(found, None)
     shown = found[: query.limit]
     return Page(shown, Token(_position(shown[-1], selection.sort), etag, nonce))
 
 
-async def count(tx: Transaction, target: Target, query: ListQuery, ids: frozenset[str] | None) -> int:
-    """Return how many live objects pass the filters of a query."""
-    return await tx.storage.count(target.place, Selection(filters=query.selection.filters, ids=ids))
+async def count(
+    tx: Transaction, target: Target, query: ListQuery, ids: frozenset[str] | None, sift: Show | None = None
+) -> int:
+    """Return how many live objects pass the filters of a query, and are left by `sift`."""
+    selection = Selection(filters=query.selection.filters, ids=ids)
+    if sift:
+        return sum([len(part) async for part in _sifted(tx, target, selection, sift)])
+    return await tx.storage.count(target.place, selection)
 
 
 async def write(
@@ -158,6 +178,27 @@ def wanted_timestamp(value: object, now: int, *, known: Stored | None = None, lo
     if value > now + FUTURE_MS:
         raise invalid(location, "last_modified", f"{value} is more than 24 hours ahead of the clock ({now})")
     return value
+
+
+async def _first(tx: Transaction, target: Target, selection: Selection, sift: Show) -> Sequence[Stored]:
+    """Return the first objects that are left of a selection, as many as it wants."""
+    found: list[Stored] = []
+    async for part in _sifted(tx, target, selection, sift):
+        found += part
+        if selection.limit is not None and len(found) >= selection.limit:
+            break
+    return found[: selection.limit]
+
+
+async def _sifted(tx: Transaction, target: Target, selection: Selection, sift: Show) -> AsyncIterator[Sequence[Stored]]:
+    """Yield what is left of all that a selection means, part by part."""
+    part = msgspec.structs.replace(selection, limit=SIFTED)
+    while True:
+        found = await tx.storage.list(target.place, part)
+        yield await sift(found)
+        if len(found) < SIFTED:
+            return
+        part = msgspec.structs.replace(part, after=_position(found[-1], part.sort))
 
 
 async def _require_unique(tx: Transaction, target: Target, data: JsonObject) -> None:

@@ -9,7 +9,7 @@ Of an `owned` kind each user has a list of their own, at one URL: what belongs t
 Source: objects, 1 and 27.4.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,6 +44,12 @@ Restrict = Callable[["Transaction", "Target", "Caller"], Awaitable[Sequence[Filt
 
 MakeRights = Callable[..., "Rights"]
 """(caller, target, held, by_settings) -> what the caller may do there, by rules of the kind's own: see `Rights`."""
+
+Sift = Callable[["Transaction", "Target", "Caller", Sequence[Stored]], Awaitable[Sequence[Stored]]]
+"""(tx, the list, who asks, objects that ACLs share with them) -> those of them that they are shown, in their order.
+
+Asked for whom the list is not open as a whole.
+"""
 
 LIST_METHODS = ("HEAD", "GET", "POST", "DELETE")
 OBJECT_METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
@@ -94,10 +100,12 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     prepare: Prepare | None = None
     react: React | None = None
     restrict: Restrict | None = None
+    sift: Sift | None = None
     rights: MakeRights | None = None
     # Without methods there is no such endpoint.
     list_methods: tuple[str, ...] = LIST_METHODS
     object_methods: tuple[str, ...] = OBJECT_METHODS
+    """Without any, objects have no URL: they are seen in their list only."""
     tells_missing_parent: bool = False
     """Whether a write below an unknown parent is a 404 for everybody, before it is asked who may do it."""
     expires_with_parent: bool = False
@@ -110,6 +118,13 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"resource {self.name!r} has a parent that is owned by users, below which there is nothing"
             )
+
+    @property
+    def text_fields(self) -> Collection[str]:
+        """The fields that are known to be strings: what a query compares them with is text."""
+        if self.known_fields is None:
+            return ()
+        return {name for name, each in self.data_schema.get("properties", {}).items() if each.get("type") == "string"}
 
     def target(self, list_uri: str, id: str | None = None) -> "Target":
         """Return the target with this list URI: `/buckets/b/collections`."""

@@ -7,7 +7,7 @@ Source: HTTP API, sections 9.4 to 9.10.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +26,7 @@ _SORT_ITEM = re.compile(r"([+-]?)([\w.]+)")
 _SINCE: Final = {"_since": Operator.GT, "_before": Operator.LT, "_to": Operator.LT}
 _LISTS: Final = (Operator.IN, Operator.EXCLUDE)
 _CONTAINS: Final = (Operator.CONTAINS, Operator.CONTAINS_ANY)
+_NOT_TEXTS: Final = (Operator.HAS, *_CONTAINS)
 _ON_TIMESTAMPS: Final = tuple(Operator(name) for name in ("eq", "not", "lt", "max", "gt", "min"))
 
 
@@ -47,16 +48,22 @@ class ListQuery(msgspec.Struct, frozen=True):
 
 
 def read_list(
-    params: Params, *, now: int, paginate_by: int | None, max_fetch: int, known: Collection[str] | None = None
+    params: Params,
+    *,
+    now: int,
+    paginate_by: int | None,
+    max_fetch: int,
+    known: Collection[str] | None = None,
+    texts: Collection[str] = (),
 ) -> ListQuery:
     """Return the query in checked parameters. Raises InvalidParameters for the first thing that is wrong.
 
-    `known` are the fields of objects with a closed schema; None: they may have any.
+    `known` are the fields of objects with a closed schema; None: they may have any. Of `texts` any value is a text.
     """
     limit = page_size(params, paginate_by, max_fetch)
     if not params:
         return ListQuery(Selection(), limit)
-    filters = read_filters(params, now, known)
+    filters = read_filters(params, now, known, texts)
     sort = read_sort(params.get("_sort", ()), known)
     fields = read_fields(params, known)
     token = pagination.read(params.get("_token", ("",))[0], sort)
@@ -76,9 +83,11 @@ def page_size(params: Params, paginate_by: int | None, max_fetch: int) -> int:
     return min(requested or max_fetch, paginate_by or max_fetch, max_fetch)
 
 
-def read_filters(params: Params, now: int, known: Collection[str] | None = None) -> tuple[Filter, ...]:
+def read_filters(
+    params: Params, now: int, known: Collection[str] | None = None, texts: Collection[str] = ()
+) -> tuple[Filter, ...]:
     """Return the filters among the parameters. Raises InvalidParameters."""
-    found = tuple(each for name, texts in params.items() for each in _filters(name, texts, now, known))
+    found = tuple(each for name, given in params.items() for each in _filters(name, given, now, known, texts))
     if len(found) > MAX_FILTERS:
         raise invalid("querystring", None, f"more than {MAX_FILTERS} filters")
     return found
@@ -120,7 +129,9 @@ def _is_known(field: str, known: Collection[str] | None) -> bool:
     return known is None or field.partition(".")[0] in known
 
 
-def _filters(name: str, texts: list[str], now: int, known: Collection[str] | None) -> list[Filter]:
+def _filters(
+    name: str, texts: list[str], now: int, known: Collection[str] | None, are_texts: Collection[str]
+) -> list[Filter]:
     """Return the filters of one parameter: none for the names that are not filters."""
     if name in _SINCE:
         value = None if texts[0] == "null" else _timestamp(name, texts[0], now)
@@ -137,7 +148,8 @@ def _filters(name: str, texts: list[str], now: int, known: Collection[str] | Non
         return [Filter(field, operator, _timestamp(name, texts[0], now, bounded=not prefixed))]
     if field == "id" and operator in _CONTAINS:
         raise invalid("querystring", name, "Field 'id' is not an array")
-    return [Filter(field, operator, value) for value in _values(name, field, operator, texts)]
+    read = _text if field in are_texts and operator not in _NOT_TEXTS else parameters.native
+    return [Filter(field, operator, value) for value in _values(name, field, operator, texts, read)]
 
 
 def _timestamp(name: str, text: str, now: int, *, bounded: bool = True) -> int:
@@ -147,16 +159,22 @@ def _timestamp(name: str, text: str, now: int, *, bounded: bool = True) -> int:
     return value
 
 
-def _values(name: str, field: str, operator: Operator, texts: list[str]) -> list[Any]:
+def _text(text: str) -> str:
+    """Return a text that may be given as a JSON string: what looks like a number is none."""
+    value = parameters.native(text)
+    return value if isinstance(value, str) else text
+
+
+def _values(name: str, field: str, operator: Operator, texts: list[str], read: Callable[[str], Any]) -> list[Any]:
     """Return the values to compare with: one for each time the parameter was given, or all of them in one."""
     if operator in _LISTS:
-        items = tuple(parameters.native(item) for text in texts for item in text.split(",") if item)
+        items = tuple(read(item) for text in texts for item in text.split(",") if item)
         if field == "id" and not all(isinstance(item, str) for item in items):
             raise invalid("querystring", name, f"Invalid value for {name}")
         return [items]
     if operator is Operator.EQ and len(texts) > 1:
         return [list(texts)]
-    values = [parameters.native(text) for text in texts]
+    values = [read(text) for text in texts]
     if operator is Operator.HAS:
         return [bool(value) for value in values]
     if operator in _CONTAINS:

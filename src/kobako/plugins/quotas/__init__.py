@@ -23,5 +23,5 @@ CAPABILITY: Final = {
 
 def plugin(settings: Settings) -> Plugin:
     """Return the plugin. Raises SettingsError."""
-    listener = Listener(partial(count, read_limits(settings)), resources=RESOURCES, at_end=True, name="quotas")
+    listener = Listener(partial(count, read_limits(settings)), resources=RESOURCES, at_once=True, name="quotas")
     return Plugin(name="quotas", listeners=[listener], capabilities={"quotas": CAPABILITY})
