@@ -7,7 +7,7 @@ names only.
 
 from kobako.app import App
 from kobako.cache.base import Cache
-from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit
+from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit, attempts
 from kobako.http.authentication import basic_credentials, bearer_token
 from kobako.http.checks import require
 from kobako.http.responses import json_response
@@ -22,6 +22,7 @@ from kobako.model.transaction import Backends, Transaction
 from kobako.monitoring import install_middlewares
 from kobako.permission.base import AUTHENTICATED, EVERYONE, Permission
 from kobako.plugin import Plugin, View
+from kobako.protocol import indexes
 from kobako.protocol.errors import (
     ApiError,
     Forbidden,
@@ -101,11 +102,13 @@ __all__ = [
     "UnknownObject",
     "Validate",
     "View",
+    "attempts",
     "basic_credentials",
     "bearer_token",
     "declare_indexes",
     "declared_indexes",
     "encode",
+    "indexes",
     "install_middlewares",
     "invalid",
     "json_response",

@@ -123,14 +123,20 @@ class App:
         Called while the app is not open.
         """
         done = await self._database.migrate()
-        if any(each.migrations for each in self._plugins):
+        if any(each.migrations or each.upkeep for each in self._plugins):
             await self._database.open()
             try:
                 for each in self._plugins:
-                    works = {name: partial(work, self) for name, work in each.migrations.items()}
-                    done += await migrations.run(self.site.backends, each.name, works)
+                    done += await self._migrate(each)
             finally:
                 await self._database.close()
+        return done
+
+    async def _migrate(self, plugin: Plugin) -> list[str]:
+        works = {name: partial(work, self) for name, work in plugin.migrations.items()}
+        done = await migrations.run(self.site.backends, plugin.name, works)
+        for work in plugin.upkeep:
+            done += await work(self)
         return done
 
     @asynccontextmanager

@@ -28,6 +28,9 @@ GROUP: Final = "kobako.plugins"
 
 Task = Callable[["App"], Awaitable[None]]
 Migration = Callable[["App"], Awaitable[None]]
+Upkeep = Callable[["App"], Awaitable[list[str]]]
+"""app -> what was done, in words."""
+
 MakePolicy = Callable[[Policy, Backends], Authenticator]
 """(what the settings say of it, database and cache) -> a policy of `multiauth.policies`. Raises SettingsError."""
 
@@ -56,9 +59,9 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
 
     `capabilities` are shown in the hello view (`description`, `url`, and whatever clients need), `heartbeats` in the
     heartbeat. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in their
-    order, under their names; one that was cut off is run again from its beginning. `policies` are ways to tell who
-    calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view says
-    of whom it knows.
+    order, under their names; one that was cut off is run again from its beginning. `upkeep` follows them, at each
+    `migrate`: what has to be as the settings say. `policies` are ways to tell who calls, by the names that
+    `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view says of whom it knows.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     heartbeats: Mapping[str, Check] = {}
     tasks: Sequence[Task] = ()
     migrations: Mapping[str, Migration] = {}
+    upkeep: Sequence[Upkeep] = ()
     policies: Mapping[str, MakePolicy] = {}
     about_user: AboutUser | None = None
 

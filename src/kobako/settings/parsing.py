@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from kobako.protocol import indexes
 from kobako.protocol.addresses import Range, parse_range
 
 Parser = Callable[[str], Any]
@@ -189,6 +190,18 @@ def principals(raw: str) -> frozenset[str]:
     ['account:a', 'account:b', 'system.Everyone']
     """
     return frozenset(_split(raw, r"[\s,]+"))
+
+
+def indexed_fields(raw: str) -> tuple[str, ...]:
+    """Return the names of fields between white space or commas, which can have an index.
+
+    >>> indexed_fields("size, author.name")
+    ('size', 'author.name')
+    """
+    fields = _split(raw, r"[\s,]+")
+    if problem := indexes.problem(fields):
+        raise ValueError(problem)
+    return fields
 
 
 def ranges(raw: str) -> tuple[Range, ...]:

@@ -16,14 +16,12 @@ from typing import Any, Protocol
 import msgspec
 
 from kobako.protocol import jsontext
+from kobako.protocol.indexes import INDEXED_FIELDS as INDEXED_FIELDS
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import EVERYTHING, Selection
 
 TOMBSTONE = '{"deleted":true}'
 """The text of a tombstone's own fields."""
-
-INDEXED_FIELDS = 5
-"""How many fields a list may declare indexes for."""
 
 
 class Place(msgspec.Struct, frozen=True):
