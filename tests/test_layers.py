@@ -45,6 +45,7 @@ ALLOWED = {
         "protocol",
         "contracts",
         "adapters",
+        "model",
         "metrics",
         "monitoring",
         "listeners",
@@ -65,7 +66,7 @@ def layer(module: str) -> str:
         return "adapters"
     if head in ("app", "configured", "plugin"):
         return "app"
-    if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "logs"):
+    if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "upkeep", "logs"):
         return "server"
     return head or "toolkit"
 

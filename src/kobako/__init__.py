@@ -7,7 +7,16 @@ names only.
 
 from kobako.app import App
 from kobako.cache.base import Cache
-from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit, attempts
+from kobako.databases.base import (
+    BackendUnavailable,
+    Clock,
+    Database,
+    TryAgain,
+    UnfitDatabase,
+    Unit,
+    attempts,
+    every_list,
+)
 from kobako.http.authentication import basic_credentials, bearer_token
 from kobako.http.checks import require
 from kobako.http.responses import json_response
@@ -108,6 +117,7 @@ __all__ = [
     "declare_indexes",
     "declared_indexes",
     "encode",
+    "every_list",
     "indexes",
     "install_middlewares",
     "invalid",

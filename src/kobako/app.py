@@ -23,7 +23,7 @@ from kobako.http.routing import Routes, route
 from kobako.http.site import Authenticator, Call, Check, Route, Run, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners, open_metrics
 from kobako.metrics.base import Metrics, Scraped
-from kobako.model import migrations
+from kobako.model import migrations, purging
 from kobako.model.listeners import Listener, Listeners
 from kobako.model.resource import Resource, Resources, Target
 from kobako.model.tasks import Tasks
@@ -71,7 +71,7 @@ class App:
             resources=[*resources],
             listeners=[*listeners],
             capabilities=capabilities,
-            tasks=[*tasks, *(task for each in named_listeners for task in each.tasks)],
+            tasks=[*tasks, *(task for each in named_listeners for task in each.tasks), *_upkeep(settings)],
         )
         parts = [own, *self._plugins]
         known = served(chain.from_iterable(each.resources for each in parts), settings)
@@ -171,6 +171,17 @@ class App:
             await asgi.serve(self.site, scope, receive, send)
         elif scope["type"] == "lifespan":
             await asgi.live(self, receive, send)
+
+
+def _upkeep(settings: Settings) -> list[Callable[[App], Awaitable[None]]]:
+    """Return the tasks that look after what is stored, as the settings say."""
+    after_s = settings.purge_deleted_after
+
+    async def purge(app: App) -> None:
+        assert after_s is not None
+        await purging.keep_purging(app.site.backends, after_s)
+
+    return [purge] if after_s and not settings.readonly and settings.storage_backend else []
 
 
 def _heartbeats(settings: Settings, database: Database, cache: Cache) -> dict[str, Check]:

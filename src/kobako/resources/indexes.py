@@ -10,7 +10,19 @@ from typing import Final
 
 import msgspec
 
-from kobako import App, Place, Plugin, Resource, Settings, Stored, Target, attempts, declare_indexes, objects
+from kobako import (
+    App,
+    Place,
+    Plugin,
+    Resource,
+    Settings,
+    Stored,
+    Target,
+    attempts,
+    declare_indexes,
+    every_list,
+    objects,
+)
 from kobako.resources.collections import COLLECTION, own_indexes, updating
 
 APPLIED: Final = Place("migration", "migrations/indexes")
@@ -68,17 +80,10 @@ async def _note(app: App) -> None:
 
 async def _collections(app: App) -> AsyncIterator[Target]:
     """Yield all collections: the lists of their records are open."""
-    after: Place | None = None
-    while True:
-        async with app.site.backends.begin() as tx:
-            states = await tx.storage.states(after)
-        for each in states:
-            if each.is_open and each.place.resource == "record":
-                uri, _, id = each.place.parent.rpartition("/")
-                yield COLLECTION.target(uri, id)
-        if not states:
-            return
-        after = states[-1].place
+    async for each in every_list(app.site.backends.database):
+        if each.is_open and each.place.resource == "record":
+            uri, _, id = each.place.parent.rpartition("/")
+            yield COLLECTION.target(uri, id)
 
 
 async def _renew(app: App, target: Target) -> None:

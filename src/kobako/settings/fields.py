@@ -171,6 +171,12 @@ class Settings:
     )
     storage_url: str = setting("sqlite:///kobako.db", "Database of the objects.")
     storage_max_fetch_size: int = setting(10000, "Most objects that one request reads.", parse=parsing.positive)
+    purge_deleted_after: int | None = setting(
+        None,
+        "How long tombstones of deleted objects are kept, as 90d or 12h, in seconds if without unit; empty: for ever "
+        "(`docs/purging.md`).",
+        parse=parsing.duration,
+    )
     permission_backend: str = setting("sqlite", "Where permissions are kept; the storage's if not set.")
     permission_url: str = setting("sqlite:///kobako.db", "Database of the permissions; the storage's if not set.")
     cache_backend: str = setting(

@@ -128,6 +128,20 @@ def bound(raw: str) -> int:
     return value
 
 
+def duration(raw: str) -> int | None:
+    """Return seconds, of 1 or more, given as 90s, 15m, 12h, 30d or 2w; None if the setting is empty.
+
+    >>> duration("30d"), duration("90"), duration("")
+    (2592000, 90, None)
+    """
+    if is_empty(raw):
+        return None
+    found = re.fullmatch(r"([0-9]{1,9}) *([smhdw]?)", str(text(raw)).strip())
+    if found is None or int(found[1]) == 0:
+        raise ValueError("must be a whole number of 1 or more with a unit: s, m, h, d or w, as in 30d")
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
 def percentage(raw: str) -> float | None:
     """Return a number from 0 to 100, or None."""
     value = number_or_none(raw)
@@ -170,6 +184,8 @@ def numbers(raw: str) -> tuple[float, ...]:
         raise ValueError("must be numbers, each greater than the one before")
     return found
 
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 ACTIONS = ("create", "update", "delete", "read")
 
