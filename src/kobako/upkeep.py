@@ -121,7 +121,7 @@ def _wanted(words: tuple[str, ...], older_than: str | None) -> Wanted:
     if last.isdigit():
         raise click.UsageError("Give either a maximum or --older-than.")
     try:
-        return Wanted(words, None, parsing.duration(older_than) or 0)
+        return Wanted(words, None, parsing.duration(older_than))
     except ValueError as error:
         raise click.UsageError(f"--older-than is '{older_than}': {error}.") from None
 

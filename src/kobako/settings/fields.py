@@ -175,7 +175,7 @@ class Settings:
         None,
         "How long tombstones of deleted objects are kept, as 90d or 12h, in seconds if without unit; empty: for ever "
         "(`docs/purging.md`).",
-        parse=parsing.duration,
+        parse=parsing.duration_or_none,
     )
     permission_backend: str = setting("sqlite", "Where permissions are kept; the storage's if not set.")
     permission_url: str = setting("sqlite:///kobako.db", "Database of the permissions; the storage's if not set.")

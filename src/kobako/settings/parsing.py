@@ -128,18 +128,21 @@ def bound(raw: str) -> int:
     return value
 
 
-def duration(raw: str) -> int | None:
-    """Return seconds, of 1 or more, given as 90s, 15m, 12h, 30d or 2w; None if the setting is empty.
+def duration(raw: str) -> int:
+    """Return seconds, of 1 or more, given as 90s, 15m, 12h, 30d or 2w.
 
-    >>> duration("30d"), duration("90"), duration("")
-    (2592000, 90, None)
+    >>> duration("30d"), duration("90")
+    (2592000, 90)
     """
-    if is_empty(raw):
-        return None
     found = re.fullmatch(r"([0-9]{1,9}) *([smhdw]?)", str(text(raw)).strip())
     if found is None or int(found[1]) == 0:
         raise ValueError("must be a whole number of 1 or more with a unit: s, m, h, d or w, as in 30d")
     return int(found[1]) * _UNITS_S[found[2]]
+
+
+def duration_or_none(raw: str) -> int | None:
+    """Return seconds, None if the setting is empty."""
+    return None if is_empty(raw) else duration(raw)
 
 
 def percentage(raw: str) -> float | None:
