@@ -322,6 +322,7 @@ test("a copy that may have missed a deletion is told so, and starts afresh", asy
 
   await assert.rejects(here.sync(), /410.*Read the whole list anew/);
   await here.clear();
+  await here.resetSyncStatus();
   const result = await here.sync();
 
   assert.deepEqual(summary(result), { created: 1 });
