@@ -66,11 +66,13 @@ async def keep_purging(backends: Backends, after_s: int) -> None:
     lease, due = Lease(LEASE, backends.database, backends.clock, LEASE_MS), 0
     try:
         while True:
-            if await lease.take() and backends.clock() >= due:
-                before = backends.clock() - after_s * 1000
-                due = backends.clock() + EVERY_MS
-                if gone := await purge(backends.database, before=before, go_on=lease.take):
-                    _log.info("%d tombstone(s) deleted.", gone)
+            try:
+                if await lease.take() and (now := backends.clock()) >= due:
+                    gone = await purge(backends.database, before=now - after_s * 1000, go_on=lease.take)
+                    _log.log(logging.INFO if gone else logging.DEBUG, "%d tombstone(s) deleted.", gone)
+                    due = now + EVERY_MS
+            except BackendUnavailable as error:
+                _log.warning("Tombstones are not purged now, but in %d s: %s", LOOK_S, error)
             await asyncio.sleep(LOOK_S)
     finally:
         # Else it runs out: nobody waits for it at the end.
