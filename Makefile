@@ -25,7 +25,7 @@ ifeq ($(wildcard $(HOME)/.rustup),)
 export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
 endif
 
-.PHONY: help serve check test test-postgresql fuzz oracle bench profile lint docs fmt
+.PHONY: help serve check test test-postgresql switches fuzz oracle bench profile lint docs fmt
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -34,6 +34,7 @@ help:
 	@echo "make check   format, lint, types, docs and the quick tests: before each commit, about a minute"
 	@echo "make test    all of that, and the tests with real servers and clients"
 	@echo "make test-postgresql  the API on PostgreSQL behind PgBouncer, in partitions, and serializable"
+	@echo "make switches break the server on purpose, in each way and on each backend: the oracle has to see it"
 	@echo "make fuzz    10,000 odd requests to a real server: before each release; REQUESTS=, SEED= choose others"
 	@echo "make oracle  writers, pollers and faults on a real server, for long; BACKEND=, OPERATIONS=, KILLS=, SEED= choose"
 	@echo "make bench   Kobako beside Kinto, PocketBase and the limit: docs/benchmarks.md; ROUNDS=, ONLY=, QUICK=1 choose"
@@ -56,6 +57,10 @@ test-postgresql: $(VENV)/.development
 		echo "PostgreSQL, $$mode"; \
 		KOBAKO_TEST_POSTGRESQL_MODE=$$mode $(PYTEST) -k postgresql tests/api tests/backends/test_postgresql.py || exit 1; \
 	done
+
+# About 10 minutes; `make test` has a part of it.
+switches: $(VENV)/.development
+	KOBAKO_TEST_SWITCHES=all $(PYTEST) tests/consistency/test_switches.py
 
 # The history of each run, and the seed that repeats it, stay in .cache/fuzz.
 fuzz: $(VENV)/.development

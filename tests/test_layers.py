@@ -47,6 +47,7 @@ ALLOWED = {
         "protocol",
         "contracts",
         "adapters",
+        "model",
         "metrics",
         "monitoring",
         "listeners",
@@ -67,7 +68,7 @@ def layer(module: str) -> str:
         return "adapters"
     if head in ("app", "assembly", "configured", "plugin", "routes"):
         return "app"
-    if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "logs"):
+    if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "upkeep", "logs"):
         return "server"
     return head or "toolkit"
 

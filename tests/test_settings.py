@@ -221,6 +221,12 @@ def test_text_becomes_a_value(read: Read, name: str, raw: str, expected: Any) ->
         ("http_api_version", "latest"),
         ("record_cache_expires_seconds", "long"),
         ("record_id_generator", "mymodule.Generator"),
+        ("purge_deleted_after", "soon"),
+        ("purge_deleted_after", "0"),
+        ("purge_deleted_after", "-1d"),
+        ("record_indexes", "a b c d e f"),
+        ("blog.record_indexes", "id"),
+        ("blog.articles.record_indexes", "slug slug"),
     ],
 )
 def test_text_that_breaks_the_rule_is_refused_by_name_and_value(read: Read, name: str, raw: str) -> None:
@@ -262,6 +268,23 @@ def test_whoever_is_authenticated_may_create_buckets_by_default(read: Read) -> N
 )
 def test_the_narrowest_name_says_how_long_records_are_kept(read: Read, lines: str, expected: int | None) -> None:
     assert read(lines).cache_expires_seconds("record", "blog", "article") == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("", ()),
+        ("record_indexes = a", ("a",)),
+        ("blog.record_indexes = b, c.d\nrecord_indexes = a", ("b", "c.d")),
+        ("blog.article.record_indexes = c\nblog.record_indexes = b\nrecord_indexes = a", ("c",)),
+        ("blog_article_record_indexes = c\nblog_record_indexes = b", ("c",)),
+        ("blog.article.record_indexes =\nrecord_indexes = a", ()),
+    ],
+)
+def test_the_narrowest_name_says_which_fields_of_records_have_an_index(
+    read: Read, lines: str, expected: tuple[str, ...]
+) -> None:
+    assert read(lines).record_indexes("blog", "article") == expected
 
 
 @pytest.mark.parametrize(

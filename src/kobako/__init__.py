@@ -7,7 +7,16 @@ names only.
 
 from kobako.app import App
 from kobako.cache.base import Cache
-from kobako.databases.base import BackendUnavailable, Clock, Database, TryAgain, UnfitDatabase, Unit, attempts
+from kobako.databases.base import (
+    BackendUnavailable,
+    Clock,
+    Database,
+    TryAgain,
+    UnfitDatabase,
+    Unit,
+    attempts,
+    every_list,
+)
 from kobako.http.authentication import basic_credentials, bearer_token
 from kobako.http.checks import require
 from kobako.http.merging import merge
@@ -27,7 +36,7 @@ from kobako.permission.base import AUTHENTICATED, EVERYONE, Acl, Permission
 from kobako.plugin import Plugin, View
 from kobako.policies import logins
 from kobako.policies.tokens import Tokens, Verified
-from kobako.protocol import versions
+from kobako.protocol import indexes, versions
 from kobako.protocol.errors import (
     ApiError,
     BadRequest,
@@ -159,7 +168,9 @@ __all__ = [
     "declared_indexes",
     "decode",
     "encode",
+    "every_list",
     "host_of",
+    "indexes",
     "install_middlewares",
     "invalid",
     "json_response",

@@ -87,12 +87,11 @@ class App:
         Called while the app is not open.
         """
         done = await self._database.migrate()
-        if any(each.migrations for each in self._plugins):
+        if any(each.migrations or each.upkeep for each in self._plugins):
             await self._database.open()
             try:
                 for each in self._plugins:
-                    works = {name: partial(work, self) for name, work in each.migrations.items()}
-                    done += await migrations.run(self.site.backends, each.name, works)
+                    done += await self._migrate(each)
             finally:
                 await self._database.close()
         return done
@@ -102,6 +101,13 @@ class App:
         backends = self.site.backends
         found = [(each.name, await migrations.pending(backends, each.name, each.migrations)) for each in self._plugins]
         return [f"plugin {plugin}: {name}" for plugin, names in found for name in names]
+
+    async def _migrate(self, plugin: Plugin) -> list[str]:
+        works = {name: partial(work, self) for name, work in plugin.migrations.items()}
+        done = await migrations.run(self.site.backends, plugin.name, works)
+        for work in plugin.upkeep:
+            done += await work(self)
+        return done
 
     @asynccontextmanager
     async def transaction(self, *writes: Target) -> AsyncIterator[Transaction]:

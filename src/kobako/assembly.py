@@ -6,7 +6,7 @@ Source: HTTP API, sections 4.1, 6 and 14; objects, 27 and 28.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,15 +18,19 @@ from kobako.http.routing import Routes
 from kobako.http.site import Authenticator, Check, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners
 from kobako.metrics.base import Metrics, Scraped
+from kobako.model import purging
 from kobako.model.listeners import Listeners
 from kobako.model.resource import Resource, Resources
 from kobako.model.transaction import Backends
-from kobako.plugin import Plugin
+from kobako.plugin import Plugin, Task
 from kobako.policies import named
 from kobako.policies.basic import CAPABILITY as BASICAUTH
 from kobako.protocol import jsontext
 from kobako.routes import lists_permissions, routes
 from kobako.settings import Feature, Settings
+
+if TYPE_CHECKING:
+    from kobako.app import App
 
 VERSION_FILES: Final = (Path(__file__).with_name("version.json"), Path(__file__).parent / "config" / "version.json")
 """Where the package may bring the version file, if the settings' is not there (section 6.4)."""
@@ -45,13 +49,24 @@ class Kit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_settings(settings: Settings) -> Plugin:
-    """Return the listeners that the settings name, with the tasks they need. Raises SettingsError."""
+    """Return the listeners that the settings name, with the tasks they need, and upkeep. Raises SettingsError."""
     found = [listening.named(each) for each in settings.event_listeners]
     return Plugin(
         name="settings",
         listeners=[listener for each in found for listener in each.listeners],
-        tasks=[task for each in found for task in each.tasks],
+        tasks=[*(task for each in found for task in each.tasks), *_upkeep(settings)],
     )
+
+
+def _upkeep(settings: Settings) -> list[Task]:
+    """Return the tasks that look after what is stored, as the settings say."""
+    after_s = settings.purge_deleted_after
+
+    async def purge(app: "App") -> None:
+        assert after_s is not None
+        await purging.keep_purging(app.site.backends, after_s)
+
+    return [purge] if after_s and not settings.readonly and settings.storage_backend else []
 
 
 def assemble(kit: Kit) -> Site:

@@ -39,6 +39,9 @@ PORT_HELP = "Port to listen on; with a configuration, what %(http_port)s stands 
 
 Command = Callable[..., Any]
 
+OF_UPKEEP = ("purge-deleted", "delete-collection", "flush-cache")
+"""The commands of the module `upkeep`."""
+
 OF_PLUGINS: dict[str, str] = {"rebuild-quotas": "quotas"}
 """The commands of the package's plugins, and which plugin has each: in its module `commands`, by the same name."""
 
@@ -56,13 +59,16 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return [*super().list_commands(ctx), *OF_PLUGINS]
+        return [*super().list_commands(ctx), *OF_UPKEEP, *OF_PLUGINS]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return a command, None if there is none."""
-        if name not in OF_PLUGINS:
+        if name in OF_UPKEEP:
+            module = importlib.import_module("kobako.upkeep")
+        elif name in OF_PLUGINS:
+            module = importlib.import_module(f"kobako.plugins.{OF_PLUGINS[name]}.commands")
+        else:
             return super().get_command(ctx, name)
-        module = importlib.import_module(f"kobako.plugins.{OF_PLUGINS[name]}.commands")
         command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 

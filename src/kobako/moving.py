@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kobako.databases.base import Database, attempts
+from kobako.databases.base import Database, attempts, every_list
 from kobako.permission.base import Acl, Permission
 from kobako.protocol import jsontext
 from kobako.protocol.selection import Selection, Sort
@@ -50,7 +50,7 @@ async def move(source: Database, target: Database, tell: Tell) -> Moved:
     await _require_empty(target)
     moved = Moved()
     await _copy_epoch(source, target)
-    async for state in _states(source):
+    async for state in every_list(source):
         moved.lists += 1
         async for page in _pages(source, state.place):
             await _restore(target, state, page)
@@ -68,18 +68,6 @@ async def move(source: Database, target: Database, tell: Tell) -> Moved:
 
 
 # Reading: page by page, each in a unit of its own, so that nobody waits for long.
-
-
-async def _states(database: Database) -> AsyncIterator[ListState]:
-    last: Place | None = None
-    while True:
-        async with database.begin() as unit:
-            found = await unit.storage.states(last, PAGE)
-        for each in found:
-            yield each
-        if len(found) < PAGE:
-            return
-        last = found[-1].place
 
 
 async def _pages(database: Database, place: Place) -> AsyncIterator[Sequence[Stored]]:
@@ -158,7 +146,7 @@ async def _join(target: Database, members: Mapping[str, Collection[str]]) -> Non
 
 async def _declare_indexes(target: Database) -> None:
     """Have the indexes that collections declare: they are no part of what is copied, not every database has them."""
-    async for state in _states(target):
+    async for state in every_list(target):
         if state.place.resource != "collection":
             continue
         async for page in _pages(target, state.place):
@@ -178,8 +166,8 @@ async def _index(target: Database, records: Place, fields: Sequence[str]) -> Non
 
 async def _compare(source: Database, target: Database, tell: Tell) -> None:
     """Raise CannotMove unless both have the same lists, the same checksum for each, and the same rights."""
-    states = [each async for each in _states(source)]
-    if states != [each async for each in _states(target)]:
+    states = [each async for each in every_list(source)]
+    if states != [each async for each in every_list(target)]:
         raise CannotMove("The lists of the copy are not those of the source: was it written to meanwhile?")
     for state in states:
         if await _checksum(source, state.place, tell) != await _checksum(target, state.place, lambda *_: None):

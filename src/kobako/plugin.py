@@ -33,6 +33,9 @@ Lifespan = Callable[["App"], AbstractAsyncContextManager[None]]
 Offline = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
 """(request, names in its URL) -> the answer of a view that needs no database."""
 Migration = Callable[["App"], Awaitable[None]]
+Upkeep = Callable[["App"], Awaitable[list[str]]]
+"""app -> what was done, in words."""
+
 MakePolicy = Callable[[Policy, Backends], Authenticator]
 """(what the settings say of it, database and cache) -> a policy of `multiauth.policies`. Raises SettingsError."""
 
@@ -71,8 +74,8 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     `capabilities` are shown in the hello view (`description`, `url`, and whatever clients need), `heartbeats` in the
     heartbeat. `lifespans` are entered before the first request, and left after the last; one that raises SettingsError
     stops the start. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in
-    their order, under their names; one that was cut off is run again from its beginning. `policies` are ways to tell
-    who calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view
+    their order, under their names; one that was cut off is run again from its beginning. `upkeep` follows them, at
+    each `migrate`: what has to be as the settings say. `policies` are ways to tell who calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view
     says of whom it knows. `arrive` sees each request before its transaction, and may have another one done in its
     place.
     """
@@ -87,6 +90,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     lifespans: Sequence[Lifespan] = ()
     tasks: Sequence[Task] = ()
     migrations: Mapping[str, Migration] = {}
+    upkeep: Sequence[Upkeep] = ()
     policies: Mapping[str, MakePolicy] = {}
     about_user: AboutUser | None = None
     arrive: Arrive | None = None

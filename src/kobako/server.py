@@ -9,7 +9,7 @@ import os
 from kobako import logs, monitoring, resources, stock
 from kobako.app import App
 from kobako.monitoring import Application
-from kobako.resources import schemas
+from kobako.resources import indexes, schemas
 from kobako.settings import Settings
 
 
@@ -33,7 +33,7 @@ def stock_app(settings: Settings) -> App:
     """Return the server that these settings describe."""
     judges = settings.experimental_collection_schema_validation
     capabilities = {"schema": schemas.CAPABILITY} if judges else {}
-    return App(settings, resources.chosen(settings), capabilities=capabilities)
+    return App(settings, resources.chosen(settings), plugins=[indexes.plugin(settings)], capabilities=capabilities)
 
 
 def configure_logging(level: int, settings: Settings) -> None:

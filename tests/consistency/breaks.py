@@ -1,6 +1,6 @@
 """Switches that break the server of the test build on purpose, each as some server was once: the checker sees them all.
 
-The switches that replace statements are for SQLite; the others are for any backend.
+Those that replace what a storage does, do so for each backend (`breaks_of_storage.py`).
 
 Source: reliability, 3.1.
 """
@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import msgspec
+from tests.consistency import breaks_of_storage
 
 from kobako.http import batches, lists, pipeline
 from kobako.http.responses import error_response, json_response
@@ -23,7 +24,6 @@ from kobako.protocol import batch, etags, versions
 from kobako.protocol.errors import ApiError
 from kobako.protocol.messages import Response
 from kobako.storage.base import Place
-from kobako.storage.sqlite import LIST, UNDER, SQLiteStorage
 
 WINDOW_S: Final = 0.02
 """How long a break stays open at most."""
@@ -36,8 +36,7 @@ async def _window() -> None:
 def versions_are_taken_before_the_lock() -> None:
     """Read the clock and the list's timestamp, then wait for the lock: Kinto's way (S1, S3)."""
     written: ContextVar[Collection[Place]] = ContextVar("written")
-    taken: ContextVar[dict[Place, int]] = ContextVar("taken")
-    begin, enter, next_version = Backends.begin, Beginning.__aenter__, SQLiteStorage._next_version
+    begin, enter = Backends.begin, Beginning.__aenter__
 
     def noted(self: Any, lists: Collection[Place] = (), *others: Any) -> Any:
         written.set(lists)
@@ -51,26 +50,11 @@ def versions_are_taken_before_the_lock() -> None:
                     current = await unit.storage.timestamp(place)
                     found[place] = versions.following(current or 0, self._backends.clock())
             await _window()
-        taken.set(found)
+        breaks_of_storage.TAKEN.set(found)
         return await enter(self)
 
-    async def assigned(self: Any, place: Place, id: str, wanted: int | None) -> tuple[int, int, str]:
-        version = taken.get().get(place)
-        if version is None or wanted is not None:
-            return await next_version(self, place, id, wanted)
-        await self.open(place)
-        name = (place.parent, place.resource)
-        while self._run(f"SELECT 1 FROM objects WHERE list = ({LIST}) AND last_modified = ?3", (*name, version)):
-            version += 1
-        moved = (
-            "UPDATE lists SET last_modified = max(last_modified, ?3) WHERE parent = ?1 AND resource = ?2"
-            " RETURNING id, indexes"
-        )
-        list_id, indexes = self._run(moved, (*name, version))[0]
-        return list_id, version, indexes
-
     Backends.begin, Beginning.__aenter__ = noted, entered
-    SQLiteStorage._next_version = assigned
+    breaks_of_storage.use_taken_versions()
 
 
 def etags_are_read_after_the_list() -> None:
@@ -217,23 +201,12 @@ def _read_before_the_lock(method: str) -> None:
 
 def records_outlive_their_collection() -> None:
     """Forget to delete what is in a collection (C9)."""
-
-    async def kept(self: Any, uri: str, *, tombstones: bool) -> None:
-        self._run(f"UPDATE lists SET open = 0 WHERE {UNDER}", (uri,))
-
-    SQLiteStorage.close_under = kept
+    breaks_of_storage.close_and_delete_nothing()
 
 
 def timestamps_are_forgotten_with_their_list() -> None:
     """Begin anew at the clock when a collection is made again, wherever the clock is by then (S19)."""
-    close_under = SQLiteStorage._close_under
-
-    def forgotten(self: Any, uri: str, tombstones: bool) -> None:
-        close_under(self, uri, tombstones)
-        self._run(f"DELETE FROM objects WHERE list IN (SELECT id FROM lists WHERE {UNDER})", (uri,))
-        self._run(f"DELETE FROM lists WHERE {UNDER}", (uri,))
-
-    SQLiteStorage._close_under = forgotten
+    breaks_of_storage.close_and_forget()
 
 
 SWITCHES: Final[dict[str, Callable[[], None]]] = {

@@ -7,16 +7,19 @@ therefore grow in the order of commits, and a client that polls misses nothing (
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Protocol
 
 from kobako.permission.base import Permission
-from kobako.storage.base import Place, Storage
+from kobako.storage.base import ListState, Place, Storage
 
 PAUSES_S = (0.02, 0.04, 0.08)
 """What is waited before each further attempt, less a random part, so that two do not meet again (C15)."""
+
+LISTS_AT_ONCE = 1000
+"""How many lists are asked for at once where all are gone through."""
 
 Clock = Callable[[], int]
 """Returns the time, in milliseconds since the epoch. Handed in, so that tests can set it back."""
@@ -130,6 +133,19 @@ class Attempt:
             return False
         await asyncio.sleep(self._pause_s * random.uniform(0.5, 1))
         return True
+
+
+async def every_list(database: Database) -> AsyncIterator[ListState]:
+    """Yield all lists that were ever opened, as they are when their turn comes."""
+    last: Place | None = None
+    while True:
+        async with database.begin() as unit:
+            found = await unit.storage.states(last, LISTS_AT_ONCE)
+        for each in found:
+            yield each
+        if len(found) < LISTS_AT_ONCE:
+            return
+        last = found[-1].place
 
 
 def attempts() -> Iterator[Attempt]:

@@ -21,13 +21,13 @@ THIS = "bucket = $1 AND parent = $2 AND resource = $3"
 # What is under a URI is between it with '/' and it with '0', the next character.
 UNDER = "bucket = $1 AND (parent = $2 OR (parent > $2 || '/' AND parent < $2 || '0'))"
 
-STATE = f"SELECT last_modified, open, indexes FROM lists WHERE {THIS}"
+STATE = f"SELECT last_modified, open, indexes, purged_before FROM lists WHERE {THIS}"
 LOCK = f"{STATE} FOR UPDATE"
 
 MAKE = """
     INSERT INTO lists (bucket, parent, resource, last_modified, open)
     VALUES ($1, $2, $3, (SELECT value FROM metadata WHERE key = 'epoch'), false)
-    ON CONFLICT (bucket, parent, resource) DO NOTHING RETURNING last_modified, open, indexes"""
+    ON CONFLICT (bucket, parent, resource) DO NOTHING RETURNING last_modified, open, indexes, purged_before"""
 
 # The arithmetic of `versions.following`.
 OPEN = """
@@ -35,7 +35,7 @@ OPEN = """
     SELECT $1, $2, $3, greatest(value + 1, $4::bigint), true FROM metadata WHERE key = 'epoch'
     ON CONFLICT (bucket, parent, resource) DO UPDATE SET open = true, last_modified =
         CASE WHEN lists.open THEN lists.last_modified ELSE greatest(lists.last_modified + 1, $4::bigint) END
-    RETURNING last_modified, open, indexes"""
+    RETURNING last_modified, open, indexes, purged_before"""
 
 NAMES_UNDER = f"SELECT parent, resource FROM lists WHERE {UNDER}"
 
@@ -52,6 +52,7 @@ class State(msgspec.Struct, frozen=True):
     last_modified: int
     is_open: bool
     indexes: Sequence[str] = ()
+    purged_before: int = 0
 
 
 Known = tuple[dict[Place, State], set[Place]]

@@ -12,7 +12,14 @@ from kobako.model.inheritance import Action
 from kobako.model.resource import Target
 from kobako.permission.base import Acl
 from kobako.protocol import etags
-from kobako.protocol.errors import InvalidParameters, ModifiedMeanwhile, Problem, UnknownObject, invalid
+from kobako.protocol.errors import (
+    ChangesForgotten,
+    InvalidParameters,
+    ModifiedMeanwhile,
+    Problem,
+    UnknownObject,
+    invalid,
+)
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.ordering import equal
 from kobako.protocol.selection import MISSING
@@ -82,6 +89,20 @@ def require_list_version(given: Inputs, timestamp: int) -> None:
     """Raise ModifiedMeanwhile if the client knows another version of a list."""
     if not given.preconditions.allow(timestamp):
         raise ModifiedMeanwhile(headers=etags.headers_for(timestamp))
+
+
+async def require_known_changes(call: Call, since: int | None) -> None:
+    """Raise ChangesForgotten if a client asks for changes among which deletions may be missing (S20).
+
+    Who knows nothing misses nothing. A list that was emptied altogether is answered as after a flush: with nothing, and
+    a newer ETag, which clients take for what it is (objects, 29.2).
+    """
+    if not since:
+        return
+    storage, place = call.tx.storage, call.target.place
+    purged_before = await storage.purged_before(place)
+    if since < purged_before and await storage.count(place) > 0:
+        raise ChangesForgotten(since, purged_before)
 
 
 def modified(stored: Stored | None, rights: Rights, timestamp: int) -> ModifiedMeanwhile:

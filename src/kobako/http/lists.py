@@ -46,6 +46,7 @@ async def get_list(call: Call) -> Response:
         return not_modified(timestamp)
     checks.require_list_version(given, timestamp)
     wanted = await _list_query(call, given)
+    await checks.require_known_changes(call, wanted.since)
     etag = min(wanted.token.timestamp, timestamp) if wanted.token else timestamp
     if call.request.method == "HEAD":
         total = str(await objects.count(tx, target, wanted, ids, _sift(call, ids)))

@@ -152,6 +152,7 @@ def responses(route: Route, resource: Resource, method: str) -> dict[str, JsonVa
     match route.kind, method:
         case "list", "GET":
             found |= answers("200", "A page of the list.", f"{name}Page", *parts.READ, "Next-Page")
+            found["410"] = parts.refusal("410")
         case "list", "POST":
             found |= answers("201", "The new object.", name, *parts.VERSION)
             found |= answers("200", "The object that has the id already.", name, *parts.VERSION)

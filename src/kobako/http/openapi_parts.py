@@ -107,7 +107,7 @@ _REFUSALS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "405": ("A request of an atomic batch has a method that its URL has not.", ()),
     "406": ("The client takes no JSON.", ()),
     "409": ("Another object has the version given, or a value that has to differ.", ("Retry-After",)),
-    "410": ("The service has ended.", ("Alert",)),
+    "410": ("The service has ended; or deletions since `_since` were purged: read the whole list.", ("Alert",)),
     "412": ("Another version is stored.", VERSION),
     "413": ("The body is too large.", ()),
     "414": ("The query string is too long.", ()),

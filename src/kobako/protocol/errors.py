@@ -172,6 +172,19 @@ class ServiceDeprecated(ApiError):
     message = "The service you are trying to connect no longer exists at this location."
 
 
+class ChangesForgotten(ApiError):
+    """Deletions since the timestamp that a client knows were purged: it can be told of changes no longer."""
+
+    status, errno, error = 410, 118, "Gone"
+
+    def __init__(self, since: int, purged_before: int):
+        super().__init__(
+            f"What changed since {since} is not known any more: deletions up to {purged_before} were purged. "
+            "Read the whole list anew.",
+            details={"purged_before": purged_before},
+        )
+
+
 class ModifiedMeanwhile(ApiError):
     """The version the client knows is not the one stored."""
 

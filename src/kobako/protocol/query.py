@@ -39,12 +39,16 @@ MAX_FILTERS: Final = 50
 
 
 class ListQuery(msgspec.Struct, frozen=True):
-    """What a client asks of a list: `selection` has its filters, order and place; `limit` is the size of a page."""
+    """What a client asks of a list: `selection` has its filters, order and place; `limit` is the size of a page.
+
+    `since` is the timestamp up to which the client knows the list, if it asks for changes: `_since`.
+    """
 
     selection: Selection
     limit: int
     fields: tuple[str, ...] = ()
     token: Token | None = None
+    since: int | None = None
 
 
 def read_list(
@@ -74,7 +78,7 @@ def read_list(
         sort=sort,
         after=token.after if token else None,
     )
-    return ListQuery(selection, limit, fields, token)
+    return ListQuery(selection, limit, fields, token, _since(params, now))
 
 
 def page_size(params: Params, paginate_by: int | None, max_fetch: int) -> int:
@@ -127,6 +131,11 @@ def read_fields(params: Params, known: Collection[str] | None = None) -> tuple[s
 def _is_known(field: str, known: Collection[str] | None) -> bool:
     """Tell whether objects may have a field: of a closed schema, the names of the first level count."""
     return known is None or field.partition(".")[0] in known
+
+
+def _since(params: Params, now: int) -> int | None:
+    found = _filters("_since", params["_since"], now, None, ()) if "_since" in params else []
+    return found[0].value if found else None
 
 
 def _filters(

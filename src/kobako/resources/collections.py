@@ -1,19 +1,20 @@
 """Collections of records. Source: objects, 5."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from kobako import (
-    INDEXED_FIELDS,
     NAME,
     Change,
     JsonObject,
+    React,
     Resource,
     Stored,
     Target,
     Transaction,
     declare_indexes,
     declared_indexes,
+    indexes,
     invalid,
 )
 from kobako.resources import schemas
@@ -22,43 +23,35 @@ from kobako.resources.buckets import BUCKET
 MAX_SECONDS: Final = 10**300 - 1
 """Integers of more digits are refused in JSON: made of `1e300`, one could be stored, and not be read again."""
 
-MAX_FIELD: Final = 200
-"""How long the path of a field with an index may be."""
-
 
 def validated(data: JsonObject, path: str) -> JsonObject:
     """Return the data of a collection, its `cache_expires` as an integer. Raises InvalidParameters."""
     schemas.check_schemas(data, path, schemas.OF_COLLECTION)
-    _check_indexes(declared_indexes(data), f"{path}indexes")
+    if problem := indexes.problem(declared_indexes(data)):
+        raise invalid("body", f"{path}indexes", problem)
     if data.get("cache_expires") is None:
         return {name: value for name, value in data.items() if name != "cache_expires"}
     return {**data, "cache_expires": _seconds(data["cache_expires"], f"{path}cache_expires")}
 
 
-async def update_indexes(tx: Transaction, target: Target, change: Change) -> None:
-    """Have the records of a collection the indexes that it declares. Those of a deleted one have gone with them."""
-    if change.new.deleted:
-        return
-    fields = _declared(change.new)
-    if fields != (_declared(change.old) if change.old else ()):
-        await declare_indexes(tx, target, fields)
-
-
-def _declared(stored: Stored) -> Sequence[str]:
+def own_indexes(target: Target, collection: Stored) -> Sequence[str]:
+    """Return the fields that a collection declares."""
     # Most have none, and need not be decoded to know it.
-    return declared_indexes(stored.data()) if '"indexes"' in stored.text else ()
+    return declared_indexes(collection.data()) if '"indexes"' in collection.text else ()
 
 
-def _check_indexes(fields: Sequence[str], name: str) -> None:
-    if len(fields) > INDEXED_FIELDS:
-        raise invalid("body", name, f"{len(fields)} fields are more than maximum value {INDEXED_FIELDS}")
-    for field in fields:
-        if field in ("id", "last_modified"):
-            raise invalid("body", name, f'"{field}" has an index already')
-        if not field or field.startswith("_") or len(field) > MAX_FIELD:
-            raise invalid("body", name, f'"{field[:MAX_FIELD]}" is no field that a filter can name')
-    if len(set(fields)) < len(fields):
-        raise invalid("body", name, "a field is named twice")
+def updating(indexes_of: Callable[[Target, Stored], Sequence[str]]) -> React:
+    """Return what has the records of a collection the indexes that are declared for it."""
+
+    async def update_indexes(tx: Transaction, target: Target, change: Change) -> None:
+        # Those of a deleted collection have gone with its records.
+        if change.new.deleted:
+            return
+        fields = indexes_of(target, change.new)
+        if fields != (indexes_of(target, change.old) if change.old else ()):
+            await declare_indexes(tx, target, fields)
+
+    return update_indexes
 
 
 def _seconds(value: Any, name: str) -> int:
@@ -88,5 +81,5 @@ COLLECTION: Final = Resource(
             "indexes": {"description": "Fields of the records that have an index: a list of names."},
         }
     },
-    react=update_indexes,
+    react=updating(own_indexes),
 )

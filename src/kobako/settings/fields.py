@@ -173,6 +173,12 @@ class Settings:
     )
     storage_url: str = setting("sqlite:///kobako.db", "Database of the objects.")
     storage_max_fetch_size: int = setting(10000, "Most objects that one request reads.", parse=parsing.positive)
+    purge_deleted_after: int | None = setting(
+        None,
+        "How long tombstones of deleted objects are kept, as 90d or 12h, in seconds if without unit; empty: for ever "
+        "(`docs/purging.md`).",
+        parse=parsing.duration_or_none,
+    )
     permission_backend: str = setting("sqlite", "Where permissions are kept; the storage's if not set.")
     permission_url: str = setting("sqlite:///kobako.db", "Database of the permissions; the storage's if not set.")
     cache_backend: str = setting(
@@ -305,6 +311,10 @@ class Settings:
     id_generators: Families = family(
         "`<type>_id_generator`, `id_generator` (other types): uuid4, name, relaxed_uuid or one's own."
     )
+    indexes: Families = family(
+        "`record_indexes`, `<bucket>.record_indexes`, `<bucket>.<collection>.record_indexes`: fields of records that "
+        "have an index, where their collection declares none; `kobako migrate` makes them (`docs/queries.md`)."
+    )
     disabled_methods: Families = family(
         "`plural_<type>_<method>_enabled`, `object_<type>_<method>_enabled`: false removes a method."
     )
@@ -362,6 +372,21 @@ class Settings:
             f"{bucket}_{resource}",
         )
         return next((self.cache_expires[name] for name in names if name in self.cache_expires), None)
+
+    def record_indexes(self, bucket: str, collection: str) -> tuple[str, ...]:
+        """Return the fields of the records of a collection that have an index: what is said of it alone counts first.
+
+        >>> Settings(indexes={"blog.record": ("slug",)}).record_indexes("blog", "articles")
+        ('slug',)
+        """
+        names = (
+            f"{bucket}.{collection}.record",
+            f"{bucket}_{collection}_record",
+            f"{bucket}.record",
+            f"{bucket}_record",
+            "record",
+        )
+        return next((self.indexes[name] for name in names if name in self.indexes), ())
 
     def id_generator(self, resource: str) -> str | None:
         """Return ``uuid4``, ``name`` or ``relaxed_uuid``; None: the resource's own.

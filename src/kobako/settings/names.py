@@ -99,6 +99,12 @@ FAMILIES: Final = (
         parsing.integer_or_none,
     ),
     Family(
+        "indexes",
+        re.compile(r"(?P<key>(?:.+[._])?(?P<type>record))_indexes"),
+        lambda match: match["key"],
+        parsing.indexed_fields,
+    ),
+    Family(
         "id_generators",
         re.compile(r"(?:(?P<type>.+)_)?id_generator"),
         lambda match: match["type"] or "",
@@ -155,5 +161,5 @@ def nearest(name: str, resources: Iterable[str], cutoff: float = 0.6) -> str | N
         for resource in resources
         for form in ("{}_read_principals", "{}_write_principals", "{}_create_principals", "{}_id_generator")
     ]
-    candidates = [*FIXED, "id_generator", "record_cache_expires_seconds", *members]
+    candidates = [*FIXED, "id_generator", "record_cache_expires_seconds", "record_indexes", *members]
     return next(iter(difflib.get_close_matches(name, candidates, n=1, cutoff=cutoff)), None)

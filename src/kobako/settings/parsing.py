@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from kobako.protocol import indexes
 from kobako.protocol.addresses import Range, parse_range
 
 Parser = Callable[[str], Any]
@@ -127,6 +128,23 @@ def bound(raw: str) -> int:
     return value
 
 
+def duration(raw: str) -> int:
+    """Return seconds, of 1 or more, given as 90s, 15m, 12h, 30d or 2w.
+
+    >>> duration("30d"), duration("90")
+    (2592000, 90)
+    """
+    found = re.fullmatch(r"([0-9]{1,9}) *([smhdw]?)", str(text(raw)).strip())
+    if found is None or int(found[1]) == 0:
+        raise ValueError("must be a whole number of 1 or more with a unit: s, m, h, d or w, as in 30d")
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+def duration_or_none(raw: str) -> int | None:
+    """Return seconds, None if the setting is empty."""
+    return None if is_empty(raw) else duration(raw)
+
+
 def percentage(raw: str) -> float | None:
     """Return a number from 0 to 100, or None."""
     value = number_or_none(raw)
@@ -170,6 +188,8 @@ def numbers(raw: str) -> tuple[float, ...]:
     return found
 
 
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
 ACTIONS = ("create", "update", "delete", "read")
 
 
@@ -189,6 +209,18 @@ def principals(raw: str) -> frozenset[str]:
     ['account:a', 'account:b', 'system.Everyone']
     """
     return frozenset(_split(raw, r"[\s,]+"))
+
+
+def indexed_fields(raw: str) -> tuple[str, ...]:
+    """Return the names of fields between white space or commas, which can have an index.
+
+    >>> indexed_fields("size, author.name")
+    ('size', 'author.name')
+    """
+    fields = _split(raw, r"[\s,]+")
+    if problem := indexes.problem(fields):
+        raise ValueError(problem)
+    return fields
 
 
 def ranges(raw: str) -> tuple[Range, ...]:

@@ -16,14 +16,16 @@ from typing import Any, Protocol
 import msgspec
 
 from kobako.protocol import jsontext
+from kobako.protocol.indexes import INDEXED_FIELDS as INDEXED_FIELDS
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import EVERYTHING, Selection
 
 TOMBSTONE = '{"deleted":true}'
 """The text of a tombstone's own fields."""
 
-INDEXED_FIELDS = 5
-"""How many fields a list may declare indexes for."""
+
+PURGED_AT_ONCE = 10_000
+"""How many tombstones are removed in one unit of work: who writes the list waits for its end."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -125,6 +127,18 @@ class Storage(Protocol):
 
         With `tombstones` each object leaves one, and earlier ones stay; without, both go. Timestamps do not go back.
         """
+        ...
+
+    async def purge(self, place: Place, before: int, keep: int = 0) -> int:
+        """Remove tombstones of a list that are older than `before`, but for the newest `keep` of the list.
+
+        At most PURGED_AT_ONCE, the oldest first; return how many. `purged_before` becomes the timestamp of the newest
+        one removed; that of the list does not move. The unit of work does nothing else with the list.
+        """
+        ...
+
+    async def purged_before(self, place: Place) -> int:
+        """Return the timestamp up to which deletions can no longer be told, 0 if all can: see ListState."""
         ...
 
     async def index(self, place: Place, fields: Sequence[str]) -> None:

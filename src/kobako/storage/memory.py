@@ -10,7 +10,7 @@ import msgspec
 from kobako.databases.journal import Journal
 from kobako.protocol import versions
 from kobako.protocol.selection import EVERYTHING, Selection
-from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 from kobako.storage.selecting import passing, select
 
 
@@ -90,6 +90,24 @@ class MemoryStorage:
                 purged = versions.following(self._states[place].timestamp, self._clock())
                 self._set(ListState(place, purged, False, purged))
 
+    async def purge(self, place: Place, before: int, keep: int = 0) -> int:
+        contents = self._in(place)
+        tombstones = sorted((each for each in contents.by_id.values() if each.deleted), key=_by_version)
+        old = [each for each in tombstones[: max(len(tombstones) - keep, 0)] if each.last_modified < before]
+        gone = old[:PURGED_AT_ONCE]
+        for each in gone:
+            self._journal.remove(contents.by_id, each.id)
+            self._journal.remove(contents.by_version, each.last_modified)
+        if gone:
+            state = self._states[place]
+            purged = max(state.purged_before, gone[-1].last_modified)
+            self._set(msgspec.structs.replace(state, purged_before=purged))
+        return len(gone)
+
+    async def purged_before(self, place: Place) -> int:
+        state = self._states.get(place)
+        return state.purged_before if state else 0
+
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         # There is no use for them here.
         pass
@@ -143,3 +161,7 @@ class MemoryStorage:
 
 def _by_parent(place: Place) -> tuple[str, str]:
     return place.parent, place.resource
+
+
+def _by_version(stored: Stored) -> int:
+    return stored.last_modified

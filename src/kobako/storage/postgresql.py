@@ -16,7 +16,7 @@ from kobako.protocol import filters, ordering, versions
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import EVERYTHING, Selection
 from kobako.storage import keys, sql
-from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 from kobako.storage.postgresql_columns import DIALECT, comparable, is_exact, is_ordered
 
 EPOCH = "SELECT value FROM metadata WHERE key = 'epoch'"
@@ -73,7 +73,7 @@ CLOSE_UNDER = f"""
     UPDATE lists AS l SET open = false, indexes = '{{}}', last_modified = greatest(l.last_modified, (
         SELECT max(o.last_modified) FROM objects AS o
         WHERE (o.bucket, o.parent, o.resource) = (l.bucket, l.parent, l.resource)))
-    WHERE {UNDER} RETURNING resource, parent, last_modified"""
+    WHERE {UNDER} RETURNING resource, parent, last_modified, purged_before"""
 
 REMOVE_UNDER = f"DELETE FROM objects WHERE {UNDER}"
 
@@ -81,8 +81,17 @@ REMOVE_UNDER = f"DELETE FROM objects WHERE {UNDER}"
 PURGE_UNDER = f"""
     UPDATE lists SET open = false, indexes = '{{}}', last_modified = greatest(last_modified + 1, $3::bigint),
         purged_before = greatest(last_modified + 1, $3::bigint)
-    WHERE {UNDER} RETURNING resource, parent, last_modified"""
+    WHERE {UNDER} RETURNING resource, parent, last_modified, purged_before"""
 
+# A range of versions, and no join: it is planned well also for a table of which PostgreSQL knows nothing yet.
+PURGE = f"""
+    DELETE FROM objects WHERE {THIS} AND deleted AND last_modified <= (SELECT max(last_modified) FROM (
+        SELECT last_modified FROM objects WHERE {THIS} AND deleted AND last_modified < $4 AND last_modified <= (
+            SELECT last_modified FROM objects WHERE {THIS} AND deleted ORDER BY last_modified DESC LIMIT 1 OFFSET $5)
+        ORDER BY last_modified LIMIT {PURGED_AT_ONCE}) AS oldest)
+    RETURNING last_modified"""
+
+PURGED = f"UPDATE lists SET purged_before = $4 WHERE {THIS}"
 
 STATES = """
     SELECT parent, resource, last_modified, open, purged_before FROM lists
@@ -166,7 +175,7 @@ class PostgreSQLStorage:
         except asyncpg.UniqueViolationError as error:
             taken = f"{assigned.of_object} is the timestamp of another object of {place.parent}"
             raise DuplicateTimestamp(taken) from error
-        self._lists.set(place, State(assigned.of_list, True, state.indexes))
+        self._lists.set(place, msgspec.structs.replace(state, last_modified=assigned.of_list, is_open=True))
         return Stored(id, assigned.of_object, text)
 
     async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
@@ -212,8 +221,23 @@ class PostgreSQLStorage:
         else:
             await self._run(REMOVE_UNDER, *under)
             closed = await self._run(PURGE_UNDER, *under, self._clock())
-        for resource, parent, version in closed:
-            self._lists.set(Place(resource, parent), State(version, False))
+        for resource, parent, version, purged in closed:
+            self._lists.set(Place(resource, parent), State(version, False, purged_before=purged))
+
+    async def purge(self, place: Place, before: int, keep: int = 0) -> int:
+        """Remove old tombstones, and return how many."""
+        state = await self._lists.lock(place)
+        gone = [version for (version,) in await self._run(PURGE, *_key(place), before, keep)]
+        if gone:
+            purged = max(state.purged_before, *gone)
+            await self._run(PURGED, *_key(place), purged)
+            self._lists.set(place, msgspec.structs.replace(state, purged_before=purged))
+        return len(gone)
+
+    async def purged_before(self, place: Place) -> int:
+        """Return up to where deletions can no longer be told."""
+        state = await self._lists.state(place)
+        return state.purged_before if state else 0
 
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         """Declare which fields have an index; the keys of what is there are computed."""
@@ -242,7 +266,7 @@ class PostgreSQLStorage:
         await self._lists.open(state.place, state.timestamp)
         indexes = await self._lists.indexes(state.place)
         await self._run(SET_STATE, *key, state.timestamp, state.is_open, state.purged_before)
-        self._lists.set(state.place, State(state.timestamp, state.is_open, indexes))
+        self._lists.set(state.place, State(state.timestamp, state.is_open, indexes, state.purged_before))
         columns = ([each.id for each in objects], [each.last_modified for each in objects])
         found = [keys.NONE if each.deleted else keys.of_object(each.text, indexes) for each in objects]
         await self._run(RESTORE, *key, *columns, [each.deleted for each in objects], *_texts(objects), *_columns(found))

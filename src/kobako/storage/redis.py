@@ -16,7 +16,7 @@ from kobako.databases.redis_session import Session, chunks
 from kobako.protocol import versions
 from kobako.protocol.selection import EVERYTHING, Selection
 from kobako.storage import redis_range
-from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 from kobako.storage.redis_range import Range
 from kobako.storage.redis_stored import StoredList
 from kobako.storage.selecting import passing, select
@@ -42,7 +42,7 @@ class State(msgspec.Struct, frozen=True):
 class RedisStorage:
     """The storage of one unit of work."""
 
-    __slots__ = ("_changed", "_clock", "_emptied", "_epoch", "_journal", "_keys", "_session", "_states")
+    __slots__ = ("_changed", "_clock", "_emptied", "_epoch", "_journal", "_keys", "_purged", "_session", "_states")
 
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
@@ -53,6 +53,7 @@ class RedisStorage:
         self._changed: dict[Place, dict[str, Stored]] = {}
         # Lists of which nothing stored counts any more.
         self._emptied: dict[Place, bool] = {}
+        self._purged: dict[Place, Sequence[str]] = {}
         self._epoch: int | None = None
 
     async def epoch(self) -> int:
@@ -120,6 +121,21 @@ class RedisStorage:
                 self._journal.set(self._states, place, msgspec.structs.replace(await self._known(place), is_open=False))
             else:
                 await self._empty(place)
+
+    async def purge(self, place: Place, before: int, keep: int = 0) -> int:
+        """Remove old tombstones, and return how many; until the end of the unit it sees them yet."""
+        gone = await self._stored(place).old_tombstones(before, keep, PURGED_AT_ONCE)
+        if gone:
+            state = await self._known(place)
+            purged = max(state.purged_before, gone[-1].last_modified)
+            self._journal.set(self._purged, place, [each.id for each in gone])
+            self._journal.set(self._states, place, msgspec.structs.replace(state, purged_before=purged))
+        return len(gone)
+
+    async def purged_before(self, place: Place) -> int:
+        """Return up to where deletions can no longer be told."""
+        state = await self._state(place)
+        return state.purged_before if state else 0
 
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         """Declare indexes: there is no use for them here."""
@@ -264,6 +280,7 @@ class RedisStorage:
         if place in self._emptied:
             yield from stored.emptying()
         yield from stored.putting([*self._changed.get(place, {}).values()])
+        yield from stored.forgetting(self._purged.get(place, ()))
 
 
 def _state_of(text: str | None) -> State | None:

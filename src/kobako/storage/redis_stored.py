@@ -61,6 +61,20 @@ class StoredList:
             if len(ids) < ALL_AT_ONCE:
                 return found
 
+    async def old_tombstones(self, before: int, keep: int, most: int) -> Sequence[Stored]:
+        """Return the oldest tombstones, from before a time and not among the newest `keep`."""
+        [size] = await self._session.ask(("ZCARD", self.dead), given=[self.state])
+        found: list[Stored] = []
+        while (wanted := min(size - keep, most) - len(found)) > 0:
+            last = len(found) + min(wanted, ALL_AT_ONCE // 2) - 1
+            part = ("ZRANGE", self.dead, str(len(found)), str(last), "WITHSCORES")
+            [rows] = await self._session.ask(part, given=[self.state])
+            tombstones = _tombstones(rows)
+            found += [each for each in tombstones if each.last_modified < before]
+            if not tombstones or tombstones[-1].last_modified >= before:
+                break
+        return found
+
     async def size(self, *, tombstones: bool) -> int:
         """Return how many objects there are, and tombstones if asked for."""
         keys = [self.live, self.dead] if tombstones else [self.live]
@@ -81,6 +95,10 @@ class StoredList:
                 yield ("HSET", self.text, *(part for each in there for part in (each.id, each.text)))
             if gone:
                 yield ("HDEL", self.text, *(each.id for each in gone))
+
+    def forgetting(self, ids: Sequence[str]) -> Iterator[Command]:
+        """Return the commands that remove tombstones."""
+        return (("ZREM", self.dead, *some) for some in chunks(ids))
 
     def _page(self, kind: str, range: Range) -> Command:
         if kind == "dead":

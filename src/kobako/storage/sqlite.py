@@ -13,7 +13,7 @@ from kobako.databases.sqlite_session import Rows, Session
 from kobako.protocol import jsontext, versions
 from kobako.protocol.selection import EVERYTHING, Operator, Selection
 from kobako.storage import keys, sql
-from kobako.storage.base import TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
 from kobako.storage.sqlite_columns import DIALECT
 
 MANY = 500
@@ -100,6 +100,18 @@ PURGE_UNDER = f"""
     UPDATE lists SET open = 0, indexes = '[]', last_modified = max(last_modified + 1, ?2),
         purged_before = max(last_modified + 1, ?2) WHERE {UNDER}"""
 
+TOMBSTONES = f"list = ({LIST}) AND deleted = 1"
+
+PURGE = f"""
+    DELETE FROM objects WHERE {TOMBSTONES} AND last_modified <= (SELECT max(last_modified) FROM (
+        SELECT last_modified FROM objects WHERE {TOMBSTONES} AND last_modified < ?3 AND last_modified <= (
+            SELECT last_modified FROM objects WHERE {TOMBSTONES} ORDER BY last_modified DESC LIMIT 1 OFFSET ?4)
+        ORDER BY last_modified LIMIT {PURGED_AT_ONCE}))
+    RETURNING last_modified"""
+
+PURGED_BEFORE = "SELECT purged_before FROM lists WHERE parent = ?1 AND resource = ?2"
+
+PURGED = "UPDATE lists SET purged_before = max(purged_before, ?3) WHERE parent = ?1 AND resource = ?2"
 
 STATES = """
     SELECT parent, resource, last_modified, open, purged_before FROM lists
@@ -186,6 +198,19 @@ class SQLiteStorage:
             self._close_under(uri, tombstones)
         else:
             await self._session.aside(self._close_under, uri, tombstones)
+
+    async def purge(self, place: Place, before: int, keep: int = 0) -> int:
+        """Remove old tombstones, and return how many."""
+        name = (place.parent, place.resource)
+        gone = [version for (version,) in await self._session.aside(self._run, PURGE, (*name, before, keep))]
+        if gone:
+            self._run(PURGED, (*name, max(gone)))
+        return len(gone)
+
+    async def purged_before(self, place: Place) -> int:
+        """Return up to where deletions can no longer be told."""
+        rows = self._run(PURGED_BEFORE, (place.parent, place.resource))
+        return int(rows[0][0]) if rows else 0
 
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         """Declare which fields have an index; the keys of what is there are computed."""

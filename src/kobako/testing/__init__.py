@@ -20,7 +20,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     *(f"kobako.testing.{name}" for name in ("cache", "cascades", "concurrency", "databases", "permission")),
-    *(f"kobako.testing.{name}" for name in ("selections", "storage", "timestamps", "transfers")),
+    *(f"kobako.testing.{name}" for name in ("purges", "selections", "storage", "timestamps", "transfers")),
 )
 
 from kobako.testing.cache import CacheContract, SharedCacheContract  # noqa: E402

@@ -14,6 +14,7 @@ from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.storage.base import TOMBSTONE, Place, Stored, as_text
 from kobako.testing.cascades import CascadeContract
 from kobako.testing.fixtures import OTHERS, RECORDS, START, WithClock, delete, get, ids, put, read, timestamp
+from kobako.testing.purges import PurgeContract
 from kobako.testing.selections import SelectionContract
 from kobako.testing.timestamps import TimestampContract
 from kobako.testing.transfers import StorageTransferContract
@@ -249,5 +250,7 @@ class ObjectContract(WithClock):
             assert await unit.storage.count(RECORDS, Selection(ids=frozenset(["r0", "r2", "r9"]))) == 1
 
 
-class StorageContract(ObjectContract, TimestampContract, CascadeContract, SelectionContract, StorageTransferContract):
+class StorageContract(
+    ObjectContract, TimestampContract, CascadeContract, PurgeContract, SelectionContract, StorageTransferContract
+):
     """What every storage does. A backend joins by giving the `database` fixture."""

@@ -313,6 +313,22 @@ test("a bucket made anew is a flush that is seen, and a copy may publish everyth
   assert.deepEqual(Object.keys(await assertSame(things, here)), [id]);
 });
 
+test("a copy that may have missed a deletion is told so, and starts afresh", async () => {
+  const { client, bucketId, things, here } = await twoCopies();
+  await client.deleteBucket(bucketId);
+  await client.createBucket(bucketId);
+  await client.bucket(bucketId).createCollection("things");
+  const { data } = await things.createRecord({ n: 2 });
+
+  await assert.rejects(here.sync(), /410.*Read the whole list anew/);
+  await here.clear();
+  await here.resetSyncStatus();
+  const result = await here.sync();
+
+  assert.deepEqual(summary(result), { created: 1 });
+  assert.deepEqual(Object.keys(await assertSame(things, here)), [data.id]);
+});
+
 test("the metadata of the collection come with each sync", async () => {
   const { things, here } = await twoCopies();
   await things.setData({ title: "Things" });

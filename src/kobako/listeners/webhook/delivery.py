@@ -17,12 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from kobako.databases.base import BackendUnavailable, Clock
-from kobako.listeners.webhook.lease import Lease
 from kobako.listeners.webhook.options import Webhook
 from kobako.listeners.webhook.queue import LISTS, Queue, Waiting, append
 from kobako.listeners.webhook.sender import Sender
 from kobako.model.events import ObjectsChanged
+from kobako.model.lease import Lease
 from kobako.model.transaction import Transaction
+from kobako.storage.base import Place
 
 AT_ONCE: Final = 10
 """Messages that are under way at a time."""
@@ -69,7 +70,8 @@ class Delivery:
             return
         backends, webhook = app.site.backends, self._webhook
         queue = Queue(webhook.name, backends.database)
-        lease = Lease(webhook.name, backends.database, backends.clock, (webhook.timeout_s + GRACE_S) * 1000)
+        place = Place("webhook-lease", f"webhooks/{webhook.name}/lease")
+        lease = Lease(place, backends.database, backends.clock, (webhook.timeout_s + GRACE_S) * 1000)
         sender = Sender(webhook)
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""The lease of a queue: of all processes and machines, one delivers it at a time.
+"""A lease: of all processes and machines, one does a work at a time.
 
 Who holds it renews it; when that one is gone, another takes it once it has run out. It is an object of a hidden list,
 written in a transaction. Clocks of machines have to agree to some seconds.
@@ -27,10 +27,10 @@ _decoder = msgspec.json.Decoder(_Held)
 
 
 class Lease:
-    """The lease of one queue, as one process sees it. It lasts so many milliseconds from when it was taken."""
+    """The lease in one hidden list, as one process sees it. It lasts so many milliseconds from when it was taken."""
 
-    def __init__(self, name: str, database: Database, clock: Clock, lasts_ms: int) -> None:
-        self._place = Place("webhook-lease", f"webhooks/{name}/lease")
+    def __init__(self, place: Place, database: Database, clock: Clock, lasts_ms: int) -> None:
+        self._place = place
         self._database = database
         self._clock = clock
         self._lasts_ms = lasts_ms
