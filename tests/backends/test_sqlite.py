@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from kobako.databases import sqlite_fitness, sqlite_migrations, sqlite_session
@@ -302,6 +303,31 @@ class TestSQL:
         searched = [step.rpartition(" (")[2] for step in steps if step.startswith("SEARCH o ")]
         assert [f"({each}" for each in searched] == plan
         assert not any("TEMP B-TREE" in step or step.startswith("SCAN") for step in steps)
+
+    @pytest.mark.parametrize(
+        "selection",
+        [
+            pytest.param(Selection(limit=10), id="a page"),
+            pytest.param(Selection(), id="all"),
+            pytest.param(Selection(limit=10, after=(5,)), id="a later page"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.GT, 5),)), id="since"),
+            pytest.param(Selection(filters=(Filter("f", Operator.EQ, 5),), limit=10), id="with a filter"),
+        ],
+    )
+    async def test_objects_whose_ids_are_given_are_looked_up_by_these(
+        self, database: SQLiteDatabase, selection: Selection
+    ) -> None:
+        given = msgspec.structs.replace(selection, ids=frozenset({"r1", "r2"}))
+
+        for statement, values in (
+            sql.page(DIALECT, RECORDS.parent, RECORDS.resource, given, ("f",)),
+            sql.count(DIALECT, RECORDS.parent, RECORDS.resource, given, ("f",)),
+        ):
+            async with database.begin() as unit:
+                steps = [row[3] for row in unit.session.run(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+            assert "SEARCH o USING INDEX sqlite_autoindex_objects_1 (list=? AND id=?)" in steps, steps
+            assert not any(step.startswith("SCAN") and "VIRTUAL TABLE" not in step for step in steps)
 
     @pytest.mark.parametrize(
         ("selection", "plan"),
