@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -21,6 +22,9 @@ from kobako.protocol import jsontext
 from kobako.protocol.filters import MEANINGS
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.storage import sql
+from kobako.storage.base import ListState, Stored
+from kobako.storage.selecting import select
+from kobako.storage.sqlite import MANY
 from kobako.storage.sqlite_columns import DIALECT
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
 from kobako.testing.fixtures import RECORDS, get, put, read
@@ -385,6 +389,9 @@ class TestSQL:
         assert rows == [(last + 1, last + 1)]
 
 
+NEW = (Filter("last_modified", Operator.GT, MANY),)
+
+
 class TestLongReads:
     """A query that would take minutes is ended: nobody can keep the connections, or all who write, for so long."""
 
@@ -424,6 +431,39 @@ class TestLongReads:
         filters = (Filter("a", Operator.LIKE, "*x*x*x*"),) * 990
         with pytest.raises(BackendUnavailable):
             await read(database, filters=filters)
+
+    @pytest.mark.parametrize(
+        ("selection", "leaves"),
+        [
+            pytest.param(Selection(filters=NEW, tombstones=True), False, id="a poll that finds little"),
+            pytest.param(Selection(filters=NEW, limit=10_001), False, id="the same, in large pages"),
+            pytest.param(Selection(filters=(*NEW, Filter("n", Operator.EQ, 7))), False, id="the same, filtered"),
+            pytest.param(Selection(filters=NEW, sort=(Sort("n"),)), True, id="in another order"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.GT, 1),)), True, id="one that finds much"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.NOT, 1),)), True, id="no bound"),
+            pytest.param(Selection(), True, id="all"),
+        ],
+    )
+    async def test_what_may_go_through_many_objects_leaves_the_event_loop(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, selection: Selection, leaves: bool
+    ) -> None:
+        asides = list[str]()
+        read_aside = sqlite_session.Session.read_aside
+
+        async def note(self: sqlite_session.Session, statement: str, values: Any) -> Any:
+            asides.append(statement)
+            return await read_aside(self, statement, values)
+
+        monkeypatch.setattr(sqlite_session.Session, "read_aside", note)
+        objects = [Stored(f"r{n}", n, f'{{"n":{n}}}') for n in range(1, MANY + 10)]
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.restore(ListState(RECORDS, MANY + 10, True), objects)
+            found = await unit.storage.list(RECORDS, selection)
+            count = await unit.storage.count(RECORDS, selection)
+
+        assert {each.id for each in found} == {each.id for each in select(objects, selection)}
+        assert count == len(found)
+        assert bool(asides) == leaves
 
     async def test_a_read_that_is_cancelled_leaves_no_complaint_behind(self, database: SQLiteDatabase) -> None:
         complaints = list[object]()
