@@ -323,6 +323,20 @@ async def test_who_is_told_at_the_end_is_told_once_of_all_also_of_what_listeners
     assert [[each.new.id for each in event.changes] for event in events] == [["b", "a"], ["made"]]
 
 
+async def test_nobody_is_told_twice_in_a_transaction_of_the_same() -> None:
+    told, at_end = Told(), Told()
+    async with serving(listeners=[Listener(told), Listener(at_end, at_end=True)]) as client:
+        site, buckets = client.app.site, BUCKET.target("/buckets")
+        async with site.backends.begin([buckets.place]) as tx:
+            for id in ("a", "b"):
+                await objects.write(tx, buckets.at(id), {}, old=None, by=None)
+                await site.listeners.before_commit(tx)
+            await site.listeners.before_commit(tx)
+
+    assert [event.uri for event in told.take()] == ["/buckets/a", "/buckets/b"]
+    assert [[event.uri for event in events] for events in at_end.take()] == [["/buckets/a"], ["/buckets/b"]]
+
+
 async def test_who_is_told_at_the_end_changes_nothing_that_others_hear_of() -> None:
     async def write(tx: Transaction, events: list[Event]) -> None:
         await objects.write(tx, BUCKET.target("/buckets", "late"), {}, old=None, by=None)

@@ -96,20 +96,24 @@ class Listeners:
         return any(each.hears(action, resource) for each in self._all)
 
     async def before_commit(self, tx: Transaction) -> None:
-        """Tell of what happened while it can still be refused; then of what listeners changed, and so on."""
+        """Tell of what happened while it can still be refused; then of what listeners changed, and so on.
+
+        Called again in the same transaction, it tells of what happened since.
+        """
+        known = len(tx.events.told)
         for _ in range(MAX_ROUNDS):
             events = tx.events.take()
             if not events:
-                return await self._tell_at_end(tx)
+                return await self._tell_at_end(tx, tx.events.told[known:])
             for event in events:
                 for listener in self._all:
                     if not (listener.after_commit or listener.at_end):
                         await listener.tell(tx, event)
         raise RuntimeError(f"listeners still write because of what listeners write, after {MAX_ROUNDS} rounds")
 
-    async def _tell_at_end(self, tx: Transaction) -> None:
+    async def _tell_at_end(self, tx: Transaction, events: Sequence[ObjectsChanged | ObjectsRead]) -> None:
         for listener in self._at_end:
-            await listener.tell_all(tx, tx.events.told)
+            await listener.tell_all(tx, events)
         if tx.events.mark():
             raise RuntimeError("a listener that is told at the end changed objects, of which nobody is told any more")
 
