@@ -74,10 +74,10 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     `capabilities` are shown in the hello view (`description`, `url`, and whatever clients need), `heartbeats` in the
     heartbeat. `lifespans` are entered before the first request, and left after the last; one that raises SettingsError
     stops the start. `tasks` run beside the requests, in each process. `migrations` are run by `migrate`, each once, in
-    their order, under their names; one that was cut off is run again from its beginning. `upkeep` follows them, at
-    each `migrate`: what has to be as the settings say. `policies` are ways to tell who calls, by the names that `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view
-    says of whom it knows. `arrive` sees each request before its transaction, and may have another one done in its
-    place.
+    their order, under their names; one that was cut off is run again from its beginning. `upkeep` follows them, at each
+    `migrate`: what has to be as the settings say. `policies` are ways to tell who calls, by the names that
+    `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view says of whom it knows. `arrive`
+    sees each request before its transaction, and may have another one done in its place.
     """
 
     name: str

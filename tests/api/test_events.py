@@ -325,6 +325,20 @@ async def test_who_is_told_at_once_hears_last_of_each_operation_in_its_order() -
     assert told == [[*buckets, ("create", "/buckets/echo")]]
 
 
+async def test_nobody_is_told_twice_in_a_transaction_of_the_same() -> None:
+    told, at_once = Told(), Told()
+    async with serving(listeners=[Listener(told), Listener(at_once, at_once=True)]) as client:
+        site, buckets = client.app.site, BUCKET.target("/buckets")
+        async with site.backends.begin([buckets.place]) as tx:
+            for id in ("a", "b"):
+                await objects.write(tx, buckets.at(id), {}, old=None, by=None)
+                await site.listeners.before_commit(tx)
+            await site.listeners.before_commit(tx)
+
+    assert [event.uri for event in told.take()] == ["/buckets/a", "/buckets/b"]
+    assert [[event.uri for event in events] for events in at_once.take()] == [["/buckets/a"], ["/buckets/b"]]
+
+
 async def test_what_is_written_by_who_is_told_at_once_is_told_and_it_may_refuse() -> None:
     told: list[str] = []
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from tests.servers.modes import Served
 from tests.servers.postgresql import PostgreSQL
@@ -378,6 +379,13 @@ class TestPlans:
                 "last_modified > ",
                 id="a later page of since, oldest first, filtered",
             ),
+            pytest.param(
+                Selection(
+                    filters=(Filter("last_modified", Operator.LT, 10), Filter("n", Operator.HAS, True)), limit=10
+                ),
+                "last_modified < ",
+                id="before, filtered",
+            ),
         ],
     )
     async def test_an_index_leads_to_the_objects(
@@ -422,6 +430,35 @@ class TestPlans:
 
         assert re.search(rf"Index Cond: .*{condition}", plan), plan
         assert "objects_by_key2" in plan
+        assert "Seq Scan" not in plan
+
+    async def test_what_is_counted_is_in_a_range_of_an_index(self, filled: PostgreSQLDatabase) -> None:
+        new = Selection(filters=(Filter("last_modified", Operator.GT, 4990),), tombstones=True)
+        statement, values = sql.count(DIALECT, RECORDS.parent, RECORDS.resource, new)
+
+        plan = await self.plan(filled, statement, *values)
+
+        assert re.search(r"Index Cond: .*last_modified > ", plan), plan
+        assert "Seq Scan" not in plan
+
+    @pytest.mark.parametrize(
+        "selection",
+        [
+            pytest.param(Selection(limit=101), id="a page"),
+            pytest.param(Selection(), id="all"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.GT, 5),), limit=101), id="since"),
+            pytest.param(Selection(filters=(Filter("n", Operator.EQ, 5),), limit=101), id="with a filter"),
+        ],
+    )
+    async def test_objects_whose_ids_are_given_are_looked_up_by_these(
+        self, filled: PostgreSQLDatabase, selection: Selection
+    ) -> None:
+        given = msgspec.structs.replace(selection, ids=frozenset(f"r{n}" for n in range(0, 5000, 50)))
+        statement, values = sql.page(DIALECT, RECORDS.parent, RECORDS.resource, given)
+
+        plan = await self.plan(filled, statement, *values)
+
+        assert "objects_pkey" in plan, plan
         assert "Seq Scan" not in plan
 
     async def test_an_index_leads_to_one_object(self, filled: PostgreSQLDatabase) -> None:

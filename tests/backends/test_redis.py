@@ -216,6 +216,29 @@ class TestTurns:
         await writing
         assert ids(await read(database, tombstones=True)) == ["r2", "r1"]
 
+    async def test_who_has_the_turn_is_not_undone_by_who_writes_without_one(
+        self, database: RedisDatabase, neighbour: RedisDatabase
+    ) -> None:
+        goes = 0
+
+        async def write() -> None:
+            nonlocal goes
+            for attempt in attempts():
+                async with attempt, neighbour.begin([OTHERS]) as unit:
+                    goes += 1
+                    # One that is learnt of too late to take the turn on it.
+                    await unit.storage.put(RECORDS, "r2", "{}")
+
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.put(RECORDS, "r1", "{}")
+            writing = asyncio.create_task(write())
+            await give_time(writing)
+            assert not writing.done()
+
+        await writing
+        assert goes == 2
+        assert ids(await read(database)) == ["r2", "r1"]
+
     async def test_the_turn_of_a_process_that_died_runs_out(
         self, database: RedisDatabase, neighbour: RedisDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 import gc
 import os
+import re
 import signal
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
+import msgspec
 import pytest
 
 from kobako.databases import sqlite_fitness, sqlite_migrations, sqlite_session
@@ -20,7 +23,10 @@ from kobako.protocol import jsontext
 from kobako.protocol.filters import MEANINGS
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.storage import sql
-from kobako.storage.base import DuplicateTimestamp
+from kobako.storage import sqlite as storage
+from kobako.storage.base import DuplicateTimestamp, ListState, Stored
+from kobako.storage.selecting import select
+from kobako.storage.sqlite import MANY
 from kobako.storage.sqlite_columns import DIALECT
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
 from kobako.testing.fixtures import RECORDS, Refused, get, ids, put, read
@@ -294,6 +300,11 @@ def refused_in_the_child(database: SQLiteDatabase, path: Path) -> None:
         opening.send(None)
 
 
+NEW = (Filter("last_modified", Operator.GT, MANY),)
+
+VERBS = {"SELECT", "INSERT", "UPDATE", "DELETE"}
+
+
 class TestSQL:
     def test_every_operator_has_its_sql(self) -> None:
         assert set(sql.OPERATORS) == set(MEANINGS) == set(Operator)
@@ -336,6 +347,31 @@ class TestSQL:
         assert not any("TEMP B-TREE" in step or step.startswith("SCAN") for step in steps)
 
     @pytest.mark.parametrize(
+        "selection",
+        [
+            pytest.param(Selection(limit=10), id="a page"),
+            pytest.param(Selection(), id="all"),
+            pytest.param(Selection(limit=10, after=(5,)), id="a later page"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.GT, 5),)), id="since"),
+            pytest.param(Selection(filters=(Filter("f", Operator.EQ, 5),), limit=10), id="with a filter"),
+        ],
+    )
+    async def test_objects_whose_ids_are_given_are_looked_up_by_these(
+        self, database: SQLiteDatabase, selection: Selection
+    ) -> None:
+        given = msgspec.structs.replace(selection, ids=frozenset({"r1", "r2"}))
+
+        for statement, values in (
+            sql.page(DIALECT, RECORDS.parent, RECORDS.resource, given, ("f",)),
+            sql.count(DIALECT, RECORDS.parent, RECORDS.resource, given, ("f",)),
+        ):
+            async with database.begin() as unit:
+                steps = [row[3] for row in unit.session.run(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+            assert "SEARCH o USING INDEX sqlite_autoindex_objects_1 (list=? AND id=?)" in steps, steps
+            assert not any(step.startswith("SCAN") and "VIRTUAL TABLE" not in step for step in steps)
+
+    @pytest.mark.parametrize(
         ("selection", "plan"),
         [
             pytest.param(Selection(filters=(Filter("g", Operator.EQ, "a"),)), "key2=?)", id="equal"),
@@ -363,15 +399,47 @@ class TestSQL:
         assert "objects_by_key" in searched[0], steps
         assert searched[0].endswith(plan), steps
 
-    @pytest.mark.parametrize("name", ["GRANTED", "SHARED", "FORGET_ACES", "FORGET_MEMBERS"])
-    async def test_an_index_leads_to_permissions(self, database: SQLiteDatabase, name: str) -> None:
-        statement = getattr(permission, name)
+    @pytest.mark.parametrize(
+        ("selection", "plan"),
+        [
+            pytest.param(Selection(), "(list=?)", id="all"),
+            pytest.param(Selection(filters=NEW, tombstones=True), "(list=? AND last_modified>?)", id="since"),
+            pytest.param(
+                Selection(filters=(Filter("last_modified", Operator.LT, 5), Filter("n", Operator.EQ, 5))),
+                "(list=? AND last_modified<?)",
+                id="before, filtered",
+            ),
+        ],
+    )
+    async def test_what_is_counted_is_in_a_range_of_an_index(
+        self, database: SQLiteDatabase, selection: Selection, plan: str
+    ) -> None:
+        place = (RECORDS.parent, RECORDS.resource)
+        statements = [sql.count(DIALECT, *place, selection), sql.effort(DIALECT, *place, selection, (), MANY)]
+
+        for statement, values in statements:
+            async with database.begin() as unit:
+                steps = [row[3] for row in unit.session.run(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+            assert any(step.startswith("SEARCH o ") and step.endswith(plan) for step in steps), steps
+            assert not any(step.startswith("SCAN o") for step in steps)
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            pytest.param(statement, id=f"{module.__name__.split('.')[1]} {name}")
+            for module in (storage, permission)
+            for name, statement in vars(module).items()
+            if isinstance(statement, str) and statement.split()[:1] and statement.split()[0] in VERBS
+        ],
+    )
+    async def test_no_statement_goes_through_a_table(self, database: SQLiteDatabase, statement: str) -> None:
+        numbered = [int(each) for each in re.findall(r"\?(\d+)", statement)]
+        values = [None] * max(numbered, default=statement.count("?"))
         async with database.begin() as unit:
-            values = ["[]", "[]", "[]"][: 3 if name == "SHARED" else 2 if name == "GRANTED" else 1]
             steps = [row[3] for row in unit.session.run(f"EXPLAIN QUERY PLAN {statement}", values)]
 
-        assert any(step.startswith("SEARCH") for step in steps)
-        assert not any(step.startswith("SCAN") and "VIRTUAL TABLE" not in step for step in steps)
+        assert not any(re.match(r"SCAN (objects|o|lists|l|aces|members)\b", step) for step in steps), steps
 
     async def test_i8_thousands_of_filters_are_answered(self, database: SQLiteDatabase) -> None:
         """I8."""
@@ -430,6 +498,39 @@ class TestLongReads:
         filters = (Filter("a", Operator.LIKE, "*x*x*x*"),) * 990
         with pytest.raises(BackendUnavailable):
             await read(database, filters=filters)
+
+    @pytest.mark.parametrize(
+        ("selection", "leaves"),
+        [
+            pytest.param(Selection(filters=NEW, tombstones=True), False, id="a poll that finds little"),
+            pytest.param(Selection(filters=NEW, limit=10_001), False, id="the same, in large pages"),
+            pytest.param(Selection(filters=(*NEW, Filter("n", Operator.EQ, 7))), False, id="the same, filtered"),
+            pytest.param(Selection(filters=NEW, sort=(Sort("n"),)), True, id="in another order"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.GT, 1),)), True, id="one that finds much"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.NOT, 1),)), True, id="no bound"),
+            pytest.param(Selection(), True, id="all"),
+        ],
+    )
+    async def test_what_may_go_through_many_objects_leaves_the_event_loop(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, selection: Selection, leaves: bool
+    ) -> None:
+        asides = list[str]()
+        read_aside = sqlite_session.Session.read_aside
+
+        async def note(self: sqlite_session.Session, statement: str, values: Any) -> Any:
+            asides.append(statement)
+            return await read_aside(self, statement, values)
+
+        monkeypatch.setattr(sqlite_session.Session, "read_aside", note)
+        objects = [Stored(f"r{n}", n, f'{{"n":{n}}}') for n in range(1, MANY + 10)]
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.restore(ListState(RECORDS, MANY + 10, True), objects)
+            found = await unit.storage.list(RECORDS, selection)
+            count = await unit.storage.count(RECORDS, selection)
+
+        assert {each.id for each in found} == {each.id for each in select(objects, selection)}
+        assert count == len(found)
+        assert bool(asides) == leaves
 
     async def test_a_read_that_is_cancelled_leaves_no_complaint_behind(self, database: SQLiteDatabase) -> None:
         complaints = list[object]()

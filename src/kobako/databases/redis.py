@@ -183,7 +183,7 @@ class RedisUnit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self._session.end(self._commands() if error is None else [])
+            await (self._session.end(self._commands(), self._turns()) if error is None else self._session.end())
         except BackendUnavailable as failure:
             if isinstance(failure, TryAgain):
                 self._database.has_met_others(self._session.facts)
@@ -202,6 +202,12 @@ class RedisUnit:
 
     def _commands(self) -> list[Command]:
         return [*self.storage.commands(), *self.permission.commands()]
+
+    def _turns(self) -> dict[Command, None]:
+        """Return the facts that nobody has the turn on a list that is written without one: who waited goes first."""
+        own = self._session.lease.names if self._session.lease else ()
+        written = map(list_name, self.storage.written())
+        return {("GET", f"{self._database.keys.lease}{name}"): None for name in written if name not in own}
 
     async def _names_under_emptied(self) -> set[str]:
         """Return the lists that go with the objects which may be deleted: as they are now, before the turn."""

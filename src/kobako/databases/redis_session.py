@@ -10,7 +10,7 @@ What a unit writes is kept by its storage and permissions, in dicts that the jou
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from kobako.databases.base import TryAgain
 from kobako.databases.journal import Journal
@@ -20,6 +20,8 @@ from kobako.databases.redis_server import Server
 
 CHUNK = 1000
 """Objects in one command, or one answer: others have their turn in between."""
+
+NOTHING_MORE: Final[Mapping[Command, Any]] = {}
 
 T = TypeVar("T")
 
@@ -53,10 +55,13 @@ class Session:
         await self.ask(given=[command])
         return self.facts[command]
 
-    async def end(self, commands: Sequence[Command]) -> None:
-        """Apply all commands, or none, and give up the turn. Raises TryAgain, BackendUnavailable."""
+    async def end(self, commands: Sequence[Command] = (), given: Mapping[Command, Any] = NOTHING_MORE) -> None:
+        """Apply all commands, or none, if the facts hold and those `given`, and give up the turn.
+
+        Raises TryAgain, BackendUnavailable.
+        """
         if commands or self.lease:
-            await self._run(self.facts, commands, self.lease)
+            await self._run({**self.facts, **given}, commands, self.lease)
 
     async def _run(
         self, facts: Mapping[Command, Any], commands: Sequence[Command], lease: Lease | None = None

@@ -29,9 +29,22 @@ class Right(msgspec.Struct, frozen=True):
 
 def lineage(target: Target) -> list[str]:
     """Return the URIs whose ACLs decide about a target: its own, if it has an id, and its ancestors'."""
-    uris = [target.uri] if target.id is not None else []
-    parent = target.parent()
-    return uris + (lineage(parent) if parent else [])
+    return ancestors(target) if target.id is None else [target.uri, *ancestors(target)]
+
+
+def ancestors(target: Target) -> list[str]:
+    """Return the URIs of the objects that a target is in, the nearest first.
+
+    >>> from kobako.resources import RECORD
+    >>> ancestors(RECORD.target("/buckets/b/collections/c/records"))
+    ['/buckets/b/collections/c', '/buckets/b']
+    """
+    uri, resource, found = target.place.parent, target.resource.parent, []
+    while resource:
+        found.append(uri)
+        # Without its id and the name of its list.
+        uri, resource = uri.rsplit("/", 2)[0], resource.parent
+    return found
 
 
 def on_list(target: Target, action: Action) -> Right:
@@ -39,15 +52,14 @@ def on_list(target: Target, action: Action) -> Right:
 
     At the root `write` opens neither reading nor creating: there is no parent whose `write` it could be.
     """
-    parent = target.parent()
-    ancestors = lineage(parent) if parent else []
+    uris = ancestors(target)
     names = ("write",) if action == "write" else ("write", "read")
     if action == "create":
-        grants = {(uri, "write") for uri in ancestors}
-        grants.update((uri, f"{target.resource.name}:create") for uri in ancestors[:1])
+        grants = {(uri, "write") for uri in uris}
+        grants.update((uri, f"{target.resource.name}:create") for uri in uris[:1])
     else:
-        grants = {(uri, name) for uri in ancestors for name in names}
-    actions: tuple[Action, ...] = (action, "write") if parent and action != "write" else (action,)
+        grants = {(uri, name) for uri in uris for name in names}
+    actions: tuple[Action, ...] = (action, "write") if uris and action != "write" else (action,)
     return Right(target.resource.name, actions, frozenset(grants))
 
 

@@ -119,7 +119,10 @@ class Listeners:
         return {place for each in heard for place in each.writes(target)}
 
     async def before_commit(self, tx: Transaction) -> None:
-        """Tell of what happened while it can still be refused; then of what listeners changed, and so on."""
+        """Tell of what happened while it can still be refused; then of what listeners changed, and so on.
+
+        Called again in the same transaction, it tells of what happened since.
+        """
         for _ in range(MAX_ROUNDS):
             operations = await self._tell_each(tx)
             if not operations:

@@ -6,7 +6,7 @@ knows the state knows what is in the list.
 Source: storage contract, objects 21; reliability, 4.6.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -160,6 +160,10 @@ class RedisStorage:
     async def set_epoch(self, epoch: int) -> None:
         """Take over the epoch of another database."""
         self._epoch = epoch
+
+    def written(self) -> Collection[Place]:
+        """Return the lists that the unit changes."""
+        return self._states
 
     def commands(self) -> Iterator[Command]:
         """Return what makes the changes of the unit those of the database."""

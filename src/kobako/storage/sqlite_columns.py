@@ -168,7 +168,12 @@ def _within(parameters: sql.Parameters, parent: str, resource: str) -> str:
 # Without statistics SQLite takes the order of the list for the better way.
 BY_INDEX = " INDEXED BY objects_by_{key}"
 
-DIALECT = sql.Dialect(parameter="?{n}", within=_within, live="o.deleted = 0", column=Column, by_index=BY_INDEX)
+# SQLite's own name for what makes ids unique, the first such rule of the table.
+BY_ID = " INDEXED BY sqlite_autoindex_objects_1"
+
+DIALECT = sql.Dialect(
+    parameter="?{n}", within=_within, live="o.deleted = 0", column=Column, by_index=BY_INDEX, by_id=BY_ID
+)
 
 
 def _element(rank: int) -> str:
