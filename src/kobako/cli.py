@@ -39,7 +39,7 @@ PORT_HELP = "Port to listen on; with a configuration, what %(http_port)s stands 
 
 Command = Callable[..., Any]
 
-OF_PLUGINS: dict[str, str] = {}
+OF_PLUGINS: dict[str, str] = {"sweep-attachments": "attachments"}
 """The commands of the package's plugins, and which plugin has each: in its module `commands`, by the same name."""
 
 

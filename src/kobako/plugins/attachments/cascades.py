@@ -52,7 +52,7 @@ class Cascades:
             found = [each async for each in links.places(tx, target.uri)]
         gone: list[str] = []
         for place in found:
-            _, _, _, bucket, _, collection = place.parent.split("/")
+            _, _, bucket, _, collection = place.parent.split("/")
             gone += await links.empty(tx, place, keep=self._rules.of(bucket, collection).keep_old_files)
         return gone
 

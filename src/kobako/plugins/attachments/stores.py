@@ -57,7 +57,7 @@ class Files:
 
         self._guard(path)
         about = {"Content-Type": kind, "Content-Disposition": disposition, **self._attributes}
-        with _translated():
+        with _translated(writes=True):
             await obstore.put_async(
                 self._store,
                 path,
@@ -81,7 +81,7 @@ class Files:
             path = f"{folder}{name}"
             self._guard(path)
             try:
-                with _translated():
+                with _translated(writes=True):
                     await obstore.put_async(self._store, path, b"", mode="create")
                 return path
             except AlreadyExistsError:
@@ -153,7 +153,7 @@ class Files:
         import obstore
 
         path = f"heartbeat-{uuid.uuid4()}"
-        with _translated():
+        with _translated(writes=True):
             await obstore.put_async(self._store, path, b"heartbeat")
             await obstore.delete_async(self._store, path)
         return True
@@ -165,7 +165,8 @@ class Files:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(*, writes: bool = False) -> Iterator[None]:
+    """Turn what a store says into ServiceUnavailable, but for a file that is not there, or is there already."""
     from obstore.exceptions import AlreadyExistsError, BaseError
 
     try:
@@ -174,6 +175,9 @@ def _translated() -> Iterator[None]:
         raise
     except BaseError as error:
         raise ServiceUnavailable() from error
+    except FileNotFoundError as error:
+        # What is written need not be there before: it is the store itself that is missing.
+        raise ServiceUnavailable() if writes else error from error
 
 
 def _settle(root: Path, path: str) -> None:

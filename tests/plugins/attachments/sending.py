@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kobako.testing.client import Answer, Client
@@ -41,3 +42,8 @@ async def upload(
     """Send a form."""
     given = {"content-type": f"multipart/form-data; boundary={BOUNDARY}", **(headers or {})}
     return await client.request("POST", url, body=form(parts or [file()]) if body is None else body, headers=given)
+
+
+def stored(folder: Path) -> dict[str, bytes]:
+    """Return what is in a folder."""
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
