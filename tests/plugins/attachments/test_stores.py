@@ -257,6 +257,13 @@ def test_settings_that_are_wrong_stop_the_start(tmp_path: Path, given: dict[str,
     assert message in str(refused.value)
 
 
+def test_what_has_no_effect_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    _opened(aws__bucket_name="files", aws__endpoint="http://127.0.0.1:1", aws__acl="public-read")
+
+    told = "Setting 'attachment.aws.acl' has no effect: say so in the bucket's own policy."
+    assert [each.getMessage() for each in caplog.records] == [told]
+
+
 def test_it_has_the_name_that_it_has_in_kinto(tmp_path: Path) -> None:
     from kobako import read_settings
 

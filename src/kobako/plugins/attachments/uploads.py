@@ -80,7 +80,8 @@ class _Measured:
             if 0 < self._limit < self.size:
                 what = f"File size ({self.size} bytes) exceeds the limit ({self._limit} bytes)."
                 raise invalid("body", None, what)
-            self._hash.update(chunk)
+            # A thread needs no interpreter to hash: other requests are served meanwhile.
+            await asyncio.to_thread(self._hash.update, chunk)
             yield chunk
 
     @property
