@@ -195,5 +195,5 @@ def _tags(items: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 
 def _summary(route: Route, method: str) -> str:
     """Return the first sentence about the function that answers."""
-    text = (route.offline or route.methods[method]).__doc__ or ""
+    text = (route.offline or route.streams.get(method) or route.methods[method]).__doc__ or ""
     return re.split(r"[.:;]\s|\.$|\n", text.strip(), maxsplit=1)[0]

@@ -257,6 +257,18 @@ def test_settings_that_are_wrong_stop_the_start(tmp_path: Path, given: dict[str,
     assert message in str(refused.value)
 
 
+async def test_the_endpoints_are_described(client: Client) -> None:
+    paths = (await client.get("/__api__")).json["paths"]
+    record = "/buckets/{bucket_id}/collections/{collection_id}/records/{record_id}"
+
+    assert set(paths[f"{record}/attachment"]) == {"parameters", "post", "delete"}
+    named = paths[f"{record}/attachments/{{name}}"]
+    assert named["post"]["summary"] == "Attach a file to a record, which is created if it is not there"
+    assert "multipart/form-data" in named["post"]["requestBody"]["content"]
+    assert set(named) == {"parameters", "get", "post", "delete"}
+    assert "get" in paths[f"{record}/attachments/{{name}}/url"]
+
+
 def test_what_has_no_effect_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     _opened(aws__bucket_name="files", aws__endpoint="http://127.0.0.1:1", aws__acl="public-read")
 

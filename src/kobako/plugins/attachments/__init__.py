@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Final
 
 from kobako import Listener, Plugin, Request, Settings, Target, View
+from kobako.plugins.attachments import described
 from kobako.plugins.attachments import options as reading
 from kobako.plugins.attachments.cascades import Cascades
 from kobako.plugins.attachments.downloads import Downloads
@@ -56,6 +57,7 @@ def _views(uploads: Uploads, downloads: Downloads) -> Iterable[View]:
         streams={"POST": uploads.post},
         methods={"DELETE": uploads.delete},
         writes=_writes,
+        describes=described.WRITES,
     )
     yield View(
         name="attachment-named",
@@ -63,9 +65,11 @@ def _views(uploads: Uploads, downloads: Downloads) -> Iterable[View]:
         streams={"GET": downloads.get, "POST": uploads.post},
         methods={"DELETE": uploads.delete},
         writes=_writes,
+        describes=described.FILE,
     )
     if downloads.signs:
-        yield View(name="attachment-url", path=f"{RECORD}/attachments/{{name}}/url", methods={"GET": downloads.url})
+        url = f"{RECORD}/attachments/{{name}}/url"
+        yield View(name="attachment-url", path=url, methods={"GET": downloads.url}, describes=described.URL)
 
 
 def _writes(request: Request, variables: Mapping[str, str]) -> Iterable[Target]:
