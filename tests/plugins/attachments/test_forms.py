@@ -1,5 +1,6 @@
 """What an upload may be, and what files are called (objects, 17.3, 17.6 and 17.7; reliability, A1 to A4 and A6)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -196,6 +197,21 @@ async def test_a_file_over_the_limit_is_refused_where_it_is_passed(client: Clien
     assert (await client.app.answer(request)).status == 400
     assert read == 0
     assert list(stored(folder).values()) == [b"12345"]
+
+
+@pytest.mark.parametrize("options", [{"grace_seconds": "1", "randomize": "false"}])
+async def test_what_takes_longer_than_the_grace_time_is_given_up(client: Client, folder: Path) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        sent = form([file()])
+        yield sent[:-20]
+        await asyncio.sleep(30)
+
+    headers = {**client.headers, "content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+    response = await client.app.answer(Request(method="POST", path=f"/v1{URL}", headers=headers, stream=body()))
+
+    assert response.status == 400
+    assert b"The upload takes longer than 1 seconds." in response.body
+    assert stored(folder) == {}
 
 
 @pytest.mark.parametrize(

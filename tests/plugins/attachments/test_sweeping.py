@@ -1,15 +1,13 @@
 """The sweep of files that nobody has (reliability, A5), and its command."""
 
-import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.plugins.attachments.sending import BOUNDARY, RECORD, URL, file, form, stored, upload
+from tests.plugins.attachments.sending import RECORD, file, stored, upload
 
-from kobako import BackendUnavailable, Request, Settings
+from kobako import BackendUnavailable, Settings
 from kobako.cli import cli
 from kobako.plugins.attachments import options as reading
 from kobako.plugins.attachments.opening import open_files
@@ -112,21 +110,6 @@ async def test_of_a_commit_that_fails_a_file_is_left_at_most(
     await swept(client, settings)
     assert list(stored(folder).values()) == [b"old"]
     assert (await client.get(f"{RECORD}/attachments/attachment")).body == b"old"
-
-
-@pytest.mark.parametrize("options", [{"grace_seconds": "1", "randomize": "false"}])
-async def test_what_takes_longer_than_the_grace_time_is_given_up(client: Client, folder: Path) -> None:
-    async def body() -> AsyncIterator[bytes]:
-        sent = form([file()])
-        yield sent[:-20]
-        await asyncio.sleep(30)
-
-    headers = {**client.headers, "content-type": f"multipart/form-data; boundary={BOUNDARY}"}
-    response = await client.app.answer(Request(method="POST", path=f"/v1{URL}", headers=headers, stream=body()))
-
-    assert response.status == 400
-    assert b"The upload takes longer than 1 seconds." in response.body
-    assert stored(folder) == {}
 
 
 def test_the_command_sweeps(tmp_path: Path) -> None:

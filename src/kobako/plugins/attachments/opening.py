@@ -4,6 +4,7 @@ Source: objects, 17.7.
 """
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _s3(aws: Aws) -> Files:
         "endpoint": endpoint,
     }
     return Files(
-        S3Store(aws.bucket_name, config=_given(config), client_options=_client(endpoint))  # type: ignore[arg-type]
+        S3Store(aws.bucket_name, config=_given(config), **_connection(endpoint))  # type: ignore[arg-type]
     )
 
 
@@ -84,7 +85,7 @@ def _google(google: GoogleCloud) -> Files:
         },
     )
     config = _given({"service_account": google.credentials})
-    return Files(GCSStore(google.bucket_name, config=config), cache_control=google.cache_control)  # type: ignore[arg-type]
+    return Files(GCSStore(google.bucket_name, config=config, **_connection()), cache_control=google.cache_control)  # type: ignore[arg-type]
 
 
 def _azure(azure: Azure) -> Files:
@@ -96,7 +97,7 @@ def _azure(azure: Azure) -> Files:
         "sas_token": azure.sas_token,
         "endpoint": azure.endpoint,
     }
-    store = AzureStore(azure.container_name, config=_given(config), client_options=_client(azure.endpoint))  # type: ignore[arg-type]
+    store = AzureStore(azure.container_name, config=_given(config), **_connection(azure.endpoint))  # type: ignore[arg-type]
     return Files(store, cache_control=azure.cache_control)
 
 
@@ -104,8 +105,10 @@ def _given(config: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in config.items() if value}
 
 
-def _client(endpoint: str) -> dict[str, Any]:
-    return {"allow_http": True} if endpoint.startswith("http://") else {}
+def _connection(endpoint: str = "") -> dict[str, Any]:
+    """Return how to connect: clients wait no longer for a store that does not answer than for a database."""
+    retry = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+    return {"retry_config": retry, "client_options": {"allow_http": endpoint.startswith("http://")}}
 
 
 def _ignored(table: str, options: dict[str, str]) -> None:
