@@ -68,9 +68,7 @@ def _s3(aws: Aws) -> Files:
         "region": aws.region or ("us-east-1" if endpoint else ""),
         "endpoint": endpoint,
     }
-    return Files(
-        S3Store(aws.bucket_name, config=_given(config), **_connection(endpoint))  # type: ignore[arg-type]
-    )
+    return Files(S3Store(aws.bucket_name, config=_given(config), **_connection(endpoint)))  # type: ignore[arg-type]
 
 
 def _google(google: GoogleCloud) -> Files:
@@ -85,7 +83,8 @@ def _google(google: GoogleCloud) -> Files:
         },
     )
     config = _given({"service_account": google.credentials})
-    return Files(GCSStore(google.bucket_name, config=config, **_connection()), cache_control=google.cache_control)  # type: ignore[arg-type]
+    store = GCSStore(google.bucket_name, config=config, **_connection())  # type: ignore[arg-type]
+    return Files(store, cache_control=google.cache_control)
 
 
 def _azure(azure: Azure) -> Files:

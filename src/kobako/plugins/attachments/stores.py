@@ -26,6 +26,8 @@ PART_BYTES: Final = 5 * 1024 * 1024
 """What is sent to a store at once: no less is a part of an upload for S3. Of a file in a folder, one is written."""
 
 PARTS_AT_ONCE: Final = 1
+WHOLE_BYTES: Final = 512 * 1024
+"""What is smaller takes one request instead of the three of an upload in parts."""
 READ_BYTES: Final = 1024 * 1024
 """What is read of a file at once."""
 
@@ -57,12 +59,15 @@ class Files:
 
         self._guard(path)
         about = {"Content-Type": kind, "Content-Disposition": disposition, **self._attributes}
+        first = await _first(chunks)
+        is_small = len(first) < WHOLE_BYTES
         with _translated(writes=True):
             await obstore.put_async(
                 self._store,
                 path,
-                chunks,
+                first if is_small else _chain(first, chunks),
                 attributes=None if self._root else about,
+                use_multipart=not is_small,
                 chunk_size=PART_BYTES,
                 max_concurrency=PARTS_AT_ONCE,
             )
@@ -162,6 +167,23 @@ class Files:
         """Raise PermissionError for what would lead out of the folder: a link in it, whoever made that."""
         if self._root and (self._root / path).resolve() != self._root.resolve() / path:
             raise PermissionError(f"{path} is reached by a link in the folder of attachments, which is not followed")
+
+
+async def _first(chunks: AsyncIterator[bytes]) -> bytes:
+    """Return the first WHOLE_BYTES, or a little more; where it is less, that is all there is."""
+    found = bytearray()
+    while len(found) < WHOLE_BYTES:
+        chunk = await anext(chunks, None)
+        if chunk is None:
+            break
+        found += chunk
+    return bytes(found)
+
+
+async def _chain(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in chunks:
+        yield chunk
 
 
 @contextmanager
