@@ -42,7 +42,7 @@ Command = Callable[..., Any]
 OF_UPKEEP = ("purge-deleted", "delete-collection", "flush-cache")
 """The commands of the module `upkeep`."""
 
-OF_PLUGINS: dict[str, str] = {"rebuild-quotas": "quotas"}
+OF_PLUGINS: dict[str, str] = {"rebuild-quotas": "quotas", "sweep-attachments": "attachments"}
 """The commands of the package's plugins, and which plugin has each: in its module `commands`, by the same name."""
 
 

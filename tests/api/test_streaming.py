@@ -216,9 +216,11 @@ def _scope(method: str, headers: list[tuple[bytes, bytes]] | None = None) -> dic
 async def _get(client: Client, leaves_after: int = 100) -> list[MutableMapping[str, Any]]:
     """Return what is sent to a client that reads, and may go away after some pieces."""
     sent: list[MutableMapping[str, Any]] = []
-    left = asyncio.Event()
+    left, empty = asyncio.Event(), iter([{"type": "http.request", "body": b""}])
 
     async def receive() -> MutableMapping[str, Any]:
+        for message in empty:
+            return message
         await left.wait()
         return {"type": "http.disconnect"}
 

@@ -6,6 +6,7 @@ Source: objects, 27.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,17 +17,24 @@ from tests.conftest import SETTINGS
 from kobako import (
     EVERYONE,
     App,
+    Call,
     Caller,
     Listener,
     ObjectsChanged,
     Plugin,
     Resource,
+    Response,
     Stored,
     Target,
     Transaction,
+    View,
+    decode,
+    json_response,
+    merge,
     objects,
     readable,
 )
+from kobako.resources import BUCKET, RESOURCES
 from kobako.testing.client import Client
 
 CEP = {"name": "cep", "edible": True}
@@ -357,6 +365,63 @@ async def test_views_have_their_methods_and_a_description(mat: Client) -> None:
     fields = document["components"]["schemas"]["MushroomFields"]["properties"]
     assert fields["name"] == {"type": "string", "minLength": 1}
     assert "permissions" not in document["components"]["schemas"]["Mushroom"]["properties"]
+
+
+@pytest.fixture
+async def noting() -> AsyncIterator[tuple[Client, list[str]]]:
+    """A client of an app with a view that writes buckets as a PATCH would; and what followed its commits."""
+    noted: list[str] = []
+
+    async def write(call: Call) -> Response:
+        target = BUCKET.target("/buckets", call.target.variables["id"])
+        data = decode(call.request.body)
+        old = await objects.find(call.tx, target)
+        new = await merge(call, target, old, data.get("data"), data.get("permissions"))
+        call.tx.when_committed.append(partial(_note, noted, target.uri))
+        return json_response(new.json(), 200 if old else 201)
+
+    view = View(
+        name="merged",
+        path="/merged/{id}",
+        methods={"POST": write},
+        writes=lambda request, variables: [BUCKET.target("/buckets", variables["id"])],
+    )
+    async with Client(App(SETTINGS, RESOURCES, plugins=[Plugin(name="merging", views=[view])])) as client:
+        yield client, noted
+
+
+async def _note(noted: list[str], uri: str) -> None:
+    noted.append(uri)
+    if uri.endswith("fail"):
+        raise ValueError("too late")
+
+
+async def test_a_plugin_writes_as_a_patch_would(noting: tuple[Client, list[str]]) -> None:
+    client, _ = noting
+    first = await client.post("/merged/a", {"a": 1, "b": 1}, {"read": ["system.Everyone"]})
+    second = await client.post("/merged/a", {"b": 2})
+
+    assert (first.status, second.status) == (201, 200)
+    bucket = await client.get("/buckets/a")
+    assert (bucket.data["a"], bucket.data["b"]) == (1, 2)
+    assert bucket.json["permissions"]["read"] == ["system.Everyone"]
+    assert len(bucket.json["permissions"]["write"]) == 1
+    for data, permissions in (([1], None), ({"id": "b"}, None), ({}, {"eat": []}), ({"record:schema": 1}, None)):
+        assert (await client.post("/merged/a", data, permissions)).status == 400
+    assert (await client.post("/merged/a b", {})).status == 400
+
+
+async def test_what_follows_a_commit_is_done_once_all_is_committed(noting: tuple[Client, list[str]]) -> None:
+    client, noted = noting
+    good, bad = ({"method": "POST", "path": f"/merged/{id}", "body": {"data": {}}} for id in ("a", "b c"))
+
+    await client.batch(good, bad, atomic=True)
+    assert noted == []
+    await client.batch(bad, good)
+    assert noted == ["/buckets/a"]
+    assert (await client.post("/merged/fail", {})).status == 201
+    assert (await client.post("/merged/b", {})).status == 201
+    assert noted == ["/buckets/a", "/buckets/fail", "/buckets/b"]
 
 
 async def test_options_of_a_plugin_are_typed() -> None:

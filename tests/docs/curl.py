@@ -1,10 +1,11 @@
-"""A stand-in for curl, with the options that the README uses."""
+"""A stand-in for curl, with the options that the README and the other pages use."""
 
 import argparse
 import base64
 import contextlib
 import http.client
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("-u", dest="user")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("-d", "--data-binary", dest="data")
+    parser.add_argument("-F", dest="form", action="append")
     options = parser.parse_args()
 
     url = urlsplit(options.url)
@@ -25,6 +27,8 @@ def main() -> None:
     if options.user:
         headers["Authorization"] = "Basic " + base64.b64encode(options.user.encode()).decode()
     data = sys.stdin.buffer.read() if options.data == "@-" else options.data and options.data.encode()
+    if options.form:
+        data, headers["Content-Type"] = _form(options.form), "multipart/form-data; boundary=part"
     connection = http.client.HTTPConnection(url.netloc)
     path = url.path + (f"?{url.query}" if url.query else "")
     # The server may answer before it has read all of a body; the answer is there then.
@@ -35,6 +39,17 @@ def main() -> None:
         print(f"HTTP/1.1 {response.status} {response.reason}")
         print("".join(f"{name}: {value}\n" for name, value in response.getheaders()), flush=True)
     sys.stdout.buffer.write(response.read())
+
+
+def _form(parts: list[str]) -> bytes:
+    """Return a form of `name=text` and `name=@file`."""
+    found = b""
+    for name, _, value in (each.partition("=") for each in parts):
+        file = Path(value.removeprefix("@")) if value.startswith("@") else None
+        named = f'; filename="{file.name}"' if file else ""
+        head = f'--part\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
+        found += head.encode() + (file.read_bytes() if file else value.encode()) + b"\r\n"
+    return found + b"--part--\r\n"
 
 
 if __name__ == "__main__":

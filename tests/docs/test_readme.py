@@ -19,10 +19,10 @@ STAND_IN = Path(__file__).parent / "curl.py"
 pytestmark = pytest.mark.server
 
 
-def examples() -> list[tuple[str, str]]:
+def examples(page: Path = README) -> list[tuple[str, str]]:
     """Return the commands of the console blocks, each with what it should print."""
     found = []
-    for block in re.findall(r"^```console\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL):
+    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, expected = example.partition("\n")
             found.append((command, expected))

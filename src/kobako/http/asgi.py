@@ -44,7 +44,7 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     if stream and not stream.is_over:
         response.headers["Connection"] = "close"
     await _send(request, response, receive, send)
-    if stream:
+    if stream and not response.stream:
         await linger(stream)
 
 

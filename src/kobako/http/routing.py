@@ -134,7 +134,9 @@ class Routes:
 
 
 def streams(site: Site, method: str, path: str) -> bool:
-    """Tell whether the body of a request is for a view that reads it piece by piece."""
+    """Tell whether a request brings a body for a view that reads it piece by piece."""
+    if method in SAFE:
+        return False
     routes: Routes = site.routes
     found = routes.match(path[len(routes.prefix) :]) if path.startswith(routes.prefix + "/") else None
     return found is not None and method in found.streams
