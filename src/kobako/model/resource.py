@@ -43,9 +43,9 @@ Restrict = Callable[["Transaction", "Target", "Caller"], Awaitable[Sequence[Filt
 """(tx, the list, who asks) -> conditions of what is listed, counted, or deleted as a list, besides those asked for."""
 
 Sift = Callable[["Transaction", "Target", "Caller", Sequence[Stored]], Awaitable[Sequence[Stored]]]
-"""(tx, the list, who asks, objects that ACLs share with them) -> those of them that they are shown, in their order.
+"""(tx, the list, who asks, objects of it) -> those of them that they are shown, in their order.
 
-Asked for whom the list is not open as a whole.
+Asked in place of the ACLs of the objects, for those with whom some are shared and for whom the whole list is not open.
 """
 
 LIST_METHODS = ("HEAD", "GET", "POST", "DELETE")
