@@ -70,13 +70,6 @@ def history_of(bucket: str) -> Place:
     return Place(HISTORY.name, f"/buckets/{bucket}")
 
 
-def written(target: Target) -> Iterator[Place]:
-    """Yield the list of the entries about what is written at a target; of a bucket without an id nobody knows yet."""
-    segments = (target.uri if target.id else target.list_uri).split("/")
-    if len(segments) > 2:
-        yield history_of(segments[2])
-
-
 def uris_of(place: Place, entries: Sequence[Stored]) -> list[str]:
     """Return the URIs by which the ACLs of entries are known."""
     return [f"{place.parent}/history/{each.id}" for each in entries]
