@@ -245,6 +245,15 @@ async def test_listeners_are_timed_under_their_aliases() -> None:
     assert len([name for name in names(told) if name.startswith("listeners_")]) == 3
 
 
+async def test_a_listener_of_a_plugin_is_timed_under_the_name_of_the_plugin() -> None:
+    async with Client(App(replace(METRICS, includes=(*METRICS.includes, "history")), RESOURCES)) as client:
+        await client.put("/buckets/b")
+
+        told = await page(client.app)
+
+    assert values(told, "plugins_history_seconds_count") == {"": 1}
+
+
 async def test_requests_are_measured_also_where_they_are_not_logged(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:

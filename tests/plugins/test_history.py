@@ -11,6 +11,7 @@ import pytest
 from tests.api.sharing import B, C, G, R, create, principal_of, put, serving, share
 
 from kobako import SettingsError
+from kobako.settings import read_settings
 from kobako.testing.client import Client
 
 HISTORY = f"{B}/history"
@@ -596,6 +597,20 @@ async def test_hello_tells_what_the_history_does() -> None:
             {"bucket": "b", "group": "g"},
             {"bucket": "b", "collection": "c", "record": "r"},
         ]
+
+
+async def test_an_installation_of_kinto_switches_it_on_by_its_own_names() -> None:
+    environ = {
+        "KINTO_INCLUDES": "kinto.plugins.history",
+        "KINTO_HISTORY_AUTO_TRIM_MAX_COUNT": "7",
+        "KINTO_HISTORY_EXCLUDE_USER_IDS": "account:a",
+    }
+    read = read_settings(None, environ)
+
+    async with serving(includes=read.includes, plugin_options=read.plugin_options) as client:
+        assert (await client.get("/")).json["capabilities"]["history"]["auto_trim_max_count"] == 7
+        assert (await client.put(B)).status == 201
+        assert len(await entries(client)) == 1
 
 
 @pytest.mark.parametrize(

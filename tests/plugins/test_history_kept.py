@@ -106,6 +106,28 @@ async def test_more_than_can_be_removed_at_once_is_removed_by_the_changes_that_f
         assert counts == [6, 5, 4, 3]
 
 
+async def test_entries_that_were_deleted_do_not_count() -> None:
+    async with trimmed() as client:
+        await create(client, B, C)
+        for n in range(4):
+            await client.put(R, {"n": n})
+        await client.delete(f"{HISTORY}?resource_name=record&target.data.n=3")
+
+        await client.put(R, {"n": 4})
+
+        assert [each["target"]["data"]["n"] for each in await entries(client, "resource_name=record")] == [4, 2, 1, 0]
+        await client.put(R, {"n": 5})
+        assert [each["target"]["data"]["n"] for each in await entries(client, "resource_name=record")] == [5, 4, 2]
+
+
+async def test_what_is_noted_of_a_bucket_goes_with_it() -> None:
+    async with trimmed() as client:
+        for _ in range(2):
+            await client.batch(put(B), put(C), *(put(R) for _ in range(4)))
+            assert len(await entries(client, "resource_name=record")) == 4
+            await client.delete(B)
+
+
 async def test_nothing_is_trimmed_unless_it_is_asked_for() -> None:
     async with trimmed(auto_trim_max_count=0, auto_trim_threshold=0) as client:
         await create(client, B, C)

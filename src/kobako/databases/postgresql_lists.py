@@ -42,7 +42,7 @@ NAMES_UNDER = f"SELECT parent, resource FROM lists WHERE {UNDER}"
 REMOVE = f"DELETE FROM lists WHERE {THIS} AND NOT open"
 
 
-LAST = ("quota", "history")
+LAST = ("quota", "history", "history-note")
 """The kinds of lists that are written by listeners, when all the others of a unit are locked."""
 
 

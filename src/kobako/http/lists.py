@@ -39,6 +39,7 @@ async def get_list(call: Call) -> Response:
     inputs.negotiate(call.request)
     rights = await access.rights(tx, call.caller, target)
     ids = await access.listed_ids(tx, rights, "read")
+    sift = _sift(call) if ids else None
     # Before the objects: a change that slips in between is in this answer or in the next poll.
     timestamp = await objects.timestamp(tx, target)
     given.check()
@@ -49,12 +50,12 @@ async def get_list(call: Call) -> Response:
     await checks.require_known_changes(call, wanted.since)
     etag = min(wanted.token.timestamp, timestamp) if wanted.token else timestamp
     if call.request.method == "HEAD":
-        total = str(await objects.count(tx, target, wanted, ids, _sift(call, ids)))
+        total = str(await objects.count(tx, target, wanted, None if sift else ids, sift))
         response = json_response("", headers=etags.headers_for(etag))
         response.headers.update({"Total-Objects": total, "Total-Records": total})
         await reads.record(call, (), timestamp=timestamp)
     else:
-        page = await objects.page(tx, target, wanted, ids, etag, sift=_sift(call, ids))
+        page = await objects.page(tx, target, wanted, None if sift else ids, etag, sift=sift)
         response = _page_response(call, given, wanted, page, etag)
         await reads.record(call, page.objects, timestamp=timestamp, fields=wanted.fields)
     response.headers.update(await cache_headers(call))
@@ -154,10 +155,10 @@ async def _list_query(call: Call, given: Inputs) -> ListQuery:
     return msgspec.structs.replace(wanted, selection=msgspec.structs.replace(wanted.selection, filters=filters))
 
 
-def _sift(call: Call, ids: frozenset[str] | None) -> objects.Show | None:
-    """Return what looks at each object once more, where a caller is shown those that ACLs share."""
+def _sift(call: Call) -> objects.Show | None:
+    """Return what tells which objects the caller is shown, where that is no matter of their ACLs alone."""
     sift = call.target.resource.sift
-    return partial(sift, call.tx, call.target, call.caller) if sift and ids is not None else None
+    return partial(sift, call.tx, call.target, call.caller) if sift else None
 
 
 def _page_response(call: Call, given: Inputs, wanted: ListQuery, page: objects.Page, etag: int) -> Response:

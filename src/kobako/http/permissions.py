@@ -108,8 +108,13 @@ def _page(entries: Iterable[JsonObject], wanted: ListQuery, constant: int) -> tu
 async def _entries(call: Call) -> list[JsonObject]:
     """Return an entry for each object on which the caller has a permission."""
     found: Found = {}
-    for uri, permission in await call.tx.permission.held(call.caller.principals):
-        found.setdefault(uri, set()).add(permission)
+    held = await call.tx.permission.held(call.caller.principals)
+    # Of what has no URL of its own there may be very much: the entries of a history.
+    lists = {uri.rpartition("/")[0] for uri, _ in held}
+    shown = {each for each in lists if _target(call.site, f"{each}/id")}
+    for uri, permission in held:
+        if uri.rpartition("/")[0] in shown:
+            found.setdefault(uri, set()).add(permission)
     resources: list[Resource] = [*call.tx.resources]
     async for uri, permission in _by_settings(call, resources):
         found.setdefault(uri, set()).add(permission)

@@ -6,6 +6,7 @@ read stays true. Endpoints, plugins and the command line all write through here.
 Source: objects, 1.6 and 7; HTTP API, 7 and 9; reliability, 4.4.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
@@ -198,6 +199,8 @@ async def _sifted(tx: Transaction, target: Target, selection: Selection, sift: S
         yield await sift(found)
         if len(found) < SIFTED:
             return
+        # Some databases answer without waiting: others have to have their turn.
+        await asyncio.sleep(0)
         part = msgspec.structs.replace(part, after=_position(found[-1], part.sort))
 
 

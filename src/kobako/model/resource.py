@@ -46,9 +46,9 @@ MakeRights = Callable[..., "Rights"]
 """(caller, target, held, by_settings) -> what the caller may do there, by rules of the kind's own: see `Rights`."""
 
 Sift = Callable[["Transaction", "Target", "Caller", Sequence[Stored]], Awaitable[Sequence[Stored]]]
-"""(tx, the list, who asks, objects that ACLs share with them) -> those of them that they are shown, in their order.
+"""(tx, the list, who asks, objects of it) -> those of them that they are shown, in their order.
 
-Asked for whom the list is not open as a whole.
+Asked in place of the ACLs of the objects, for those with whom some are shared and for whom the whole list is not open.
 """
 
 LIST_METHODS = ("HEAD", "GET", "POST", "DELETE")

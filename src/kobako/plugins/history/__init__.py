@@ -10,7 +10,7 @@ Source: objects, 11.
 from typing import Any
 
 from kobako import Listener, Plugin, Settings
-from kobako.plugins.history.entries import HISTORY, KINDS, written
+from kobako.plugins.history.entries import HISTORY, KINDS
 from kobako.plugins.history.options import Options, excluded_resources, read
 from kobako.plugins.history.recording import Recorder
 from kobako.plugins.history.snapshots import SNAPSHOT
@@ -24,7 +24,9 @@ def plugin(settings: Settings) -> Plugin:
         name="history",
         resources=[HISTORY],
         views=[SNAPSHOT],
-        listeners=[Listener(recorder.record, resources=KINDS, name="plugins.history", at_once=True, writes=written)],
+        listeners=[
+            Listener(recorder.record, resources=KINDS, name="plugins.history", at_once=True, writes=recorder.lists)
+        ],
         capabilities={"history": _capability(options)},
     )
 

@@ -38,11 +38,11 @@ class About(msgspec.Struct):
 
 
 async def shown(tx: Transaction, target: Target, caller: Caller, entries: Sequence[Stored]) -> Sequence[Stored]:
-    """Return the entries about what the caller may read now; of what is deleted, about what it was in."""
+    """Return the entries that the caller may read, about what they may read now; of what is deleted, what it was in."""
     kinds = {each.name: each for each in tx.resources}
     about = {each.id: _object(kinds, each) for each in entries if not each.deleted}
-    uris = await readable(tx, caller, about.values())
-    return [each for each in entries if each.id in about and about[each.id].uri in uris]
+    uris = await readable(tx, caller, [*about.values(), *map(target.at, about)])
+    return [each for each in entries if each.id in about and {about[each.id].uri, target.at(each.id).uri} <= uris]
 
 
 def _object(kinds: dict[str, Resource], entry: Stored) -> Target:
@@ -68,13 +68,6 @@ _decoder = msgspec.json.Decoder(About)
 def history_of(bucket: str) -> Place:
     """Return the list of the entries of a bucket."""
     return Place(HISTORY.name, f"/buckets/{bucket}")
-
-
-def written(target: Target) -> Iterator[Place]:
-    """Yield the list of the entries about what is written at a target; of a bucket without an id nobody knows yet."""
-    segments = (target.uri if target.id else target.list_uri).split("/")
-    if len(segments) > 2:
-        yield history_of(segments[2])
 
 
 def uris_of(place: Place, entries: Sequence[Stored]) -> list[str]:

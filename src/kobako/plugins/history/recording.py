@@ -2,7 +2,7 @@
 
 All that was done is looked at together, in its order, so that a batch costs a few operations and not some for each
 object: the ACLs are read at once, the entries of a bucket written at once. The lists of entries are locked with what
-a request names, after all that (`entries.written`); those of buckets that it did not name are written in one order.
+a request names, after all that (`Recorder.lists`); those of buckets that it did not name are written in one order.
 
 Source: objects, 11.2, 11.3, 11.5 and 11.6.
 """
@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from kobako import Change, ObjectsChanged, Target, Transaction, encode
+from kobako import Change, ObjectsChanged, Place, Target, Transaction, encode
 from kobako.plugins.history.entries import history_of, ids_in, lineage, uris_of
 from kobako.plugins.history.options import Options
-from kobako.plugins.history.trimming import trim
+from kobako.plugins.history.trimming import notes_of, trim
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,6 +44,14 @@ class Recorder:
     def __init__(self, options: Options, *, grants: bool) -> None:
         self._options = options
         self._grants = grants
+        self._trims = options.auto_trim_max_count > 0
+
+    def lists(self, target: Target) -> Iterator[Place]:
+        """Yield what is written because of a change at a target; of a bucket without an id nobody knows yet."""
+        segments = (target.uri if target.id else target.list_uri).split("/")
+        if len(segments) > 2:
+            place = history_of(segments[2])
+            yield from (place, notes_of(place)) if self._trims else (place,)
 
     async def record(self, tx: Transaction, operations: Sequence[ObjectsChanged]) -> None:
         """Write the entries for what was done."""
@@ -77,8 +85,8 @@ class Recorder:
         if self._grants:
             readers = [{"read": _readers(each, acls)} for each in changes]
             await tx.permission.grant(dict(zip(uris_of(place, entries), readers, strict=True)))
-        if self._options.auto_trim_max_count > 0:
-            await trim(tx, place, {(each.target.resource.name, each.user) for each in changes}, self._options)
+        if self._trims:
+            await trim(tx, place, [(each.target.resource.name, each.user) for each in changes], self._options)
 
 
 def _each(operations: Iterable[ObjectsChanged]) -> Iterator[Done]:
