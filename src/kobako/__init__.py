@@ -41,7 +41,16 @@ from kobako.protocol.messages import Request, Response
 from kobako.protocol.principals import length_problem
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
 from kobako.settings import Policy, Settings, SettingsError, read_options, read_settings
-from kobako.storage.base import INDEXED_FIELDS, DuplicateTimestamp, ListState, Place, Storage, Stored, declared_indexes
+from kobako.storage.base import (
+    INDEXED_FIELDS,
+    DuplicateTimestamp,
+    ListState,
+    Place,
+    Storage,
+    Stored,
+    Total,
+    declared_indexes,
+)
 
 __all__ = [
     "AUTHENTICATED",
@@ -101,6 +110,7 @@ __all__ = [
     "Storage",
     "Stored",
     "Target",
+    "Total",
     "Transaction",
     "TryAgain",
     "UnfitDatabase",
