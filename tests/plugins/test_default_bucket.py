@@ -349,6 +349,11 @@ async def test_nobody_in_particular_has_no_bucket(client: Client, told: Told, me
     assert told.created() == []
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/foo", 404), ("POST", "/collections/x", 405)])
+async def test_what_is_not_there_is_told_to_anybody(client: Client, method: str, path: str, status: int) -> None:
+    assert (await client.anonymous().request(method, DEFAULT + path)).status == status
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 async def test_a_readonly_server_has_none(method: str) -> None:
     async with Client(App(replace(WITH_BUCKET, readonly=True), RESOURCES)) as client:
