@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.conftest import SETTINGS
 
-from kobako import App, Call, Listener, Plugin, View, encode, json_response
+from kobako import App, Call, Listener, Plugin, Target, Transaction, View, encode, json_response, objects
 from kobako.plugins.default_bucket import bucket_id
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
@@ -384,13 +384,39 @@ async def test_the_parts_of_a_batch_share_what_they_imply(client: Client, told: 
     assert not await exists(client, "/collections/never")
 
 
-async def test_what_a_batch_deletes_is_not_looked_for_again(client: Client) -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_a_part_deletes_comes_again_for_those_after_it(client: Client, told: Told, known: bool) -> None:
+    if known:
+        await client.get(ARTICLES)
+        told.events.clear()
+
     answer = await client.batch(
-        {"method": "GET", "path": ARTICLES}, {"method": "DELETE", "path": DEFAULT}, {"method": "GET", "path": ARTICLES}
+        {"method": "GET", "path": ARTICLES},
+        {"method": "DELETE", "path": DEFAULT},
+        {"method": "GET", "path": f"{DEFAULT}/collections/others"},
+        {"method": "GET", "path": ARTICLES},
     )
 
-    assert [each["status"] for each in answer.json["responses"]] == [200, 200, 403]
-    assert not await exists(client)
+    assert [each["status"] for each in answer.json["responses"]] == [200, 200, 200, 200]
+    assert await exists(client)
+    assert {each["id"] for each in (await client.get(f"{DEFAULT}/collections")).data} == {"articles", "others"}
+    kinds = [kind for kind, _, _ in told.created()]
+    assert (kinds.count("bucket"), kinds.count("collection")) == ((1, 2) if known else (2, 3))
+
+
+async def test_what_parts_imply_is_looked_for_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.get(ARTICLES)
+    looked_for, find = list[str](), objects.find
+
+    async def noted(tx: Transaction, target: Target) -> Any:
+        looked_for.append(target.uri)
+        return await find(tx, target)
+
+    monkeypatch.setattr(objects, "find", noted)
+    await client.batch(*({"method": "POST", "path": RECORDS} for _ in range(5)))
+
+    implied = [uri for uri in looked_for if "/records/" not in uri]
+    assert implied == [f"{await own(client)}/collections/articles"]
 
 
 async def test_an_atomic_batch_that_fails_leaves_nothing(client: Client) -> None:

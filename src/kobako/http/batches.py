@@ -75,10 +75,11 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
     answers = []
     if summary:
         summary.parts = len(plan.parts)
-    # Groups are those before the first part, for whoever a part comes from (section 4.4).
+    # Groups are those before the first part, for whoever a part comes from (section 4.4); so is what parts imply.
     for _, step in plan.parts:
         if isinstance(step, Step):
             await identify(site, step.sender, tx)
+            await implied.find_absent(step, tx)
     for position, (request, step) in enumerate(plan.parts):
         try:
             if isinstance(step, ApiError):
@@ -99,5 +100,8 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
         finally:
             if summary:
                 log.part(summary, request)
+            if request.method == "DELETE":
+                # What is gone has to be looked for again.
+                tx.implied.clear()
         answers.append((request, response))
     return json_response(batch.answer(answers))

@@ -37,33 +37,38 @@ async def handle_implying(site: Site, step: Step, tx: Transaction, summary: Summ
 
 
 async def create(step: Step, tx: Transaction) -> bool:
-    """Create what a request implies and is not there, looked for once in a transaction; tell whether anything was.
-
-    Raises Absent.
-    """
-    absent = await _absent(step, tx)
-    if any(each.place not in tx.lists for each in absent):
-        raise Absent
+    """Create what a request implies and is not there; tell whether anything was. Raises Absent."""
+    absent = await find_absent(step, tx)
     for each in absent:
         await _create(tx, each, step)
-    tx.implied.update(each.uri for each in _awaited(step))
+        tx.implied.add(each.uri)
     return bool(absent)
+
+
+async def find_absent(step: Step, tx: Transaction) -> list[Target]:
+    """Return what a request implies and is not there, the outermost first. Raises Absent.
+
+    What is there is looked for once in a transaction, or again once a part of a batch has deleted something. Where an
+    object is, there is all that it is in.
+    """
+    awaited = _awaited(step)
+    there = len(awaited)
+    while there and not await _is_there(awaited[there - 1], tx):
+        there -= 1
+    tx.implied.update(each.uri for each in awaited[:there])
+    if any(each.place not in tx.lists for each in awaited[there:]):
+        raise Absent
+    return [*awaited[there:]]
+
+
+async def _is_there(target: Target, tx: Transaction) -> bool:
+    return target.uri in tx.implied or await objects.find(tx, target) is not None
 
 
 def _awaited(step: Step) -> tuple[Target, ...]:
     """Return what has to be there before the request: all but what it creates itself."""
     creates = step.target.uri if step.request.method == "PUT" else None
     return tuple(each for each in step.implies if each.uri != creates)
-
-
-async def _absent(step: Step, tx: Transaction) -> list[Target]:
-    """Return what is not there, the outermost first. Where an object is, there is all that it is in."""
-    found: list[Target] = []
-    for each in reversed(_awaited(step)):
-        if each.uri in tx.implied or await objects.find(tx, each):
-            break
-        found.insert(0, each)
-    return found
 
 
 async def _create(tx: Transaction, target: Target, step: Step) -> None:

@@ -56,7 +56,7 @@ class Transaction:
         self.now = backends.clock()
         # Principals are read once for a request, or a whole batch (section 4.4).
         self.groups: dict[str, frozenset[str]] = {}
-        # So is what requests imply looked for once (`http/implied.py`): the URIs of what is there.
+        # What requests imply is looked for once, too (`http/implied.py`): the URIs of what is there.
         self.implied: set[str] = set()
         # What puts right, outside of the database, what was done there for a unit or part that is undone.
         self.when_undone: list[Callable[[], Awaitable[None]]] = []
