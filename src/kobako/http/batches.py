@@ -75,17 +75,13 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
     answers = []
     if summary:
         summary.parts = len(plan.parts)
-    # Groups are those before the first part, for whoever a part comes from (section 4.4); so is what parts imply.
-    for _, step in plan.parts:
-        if isinstance(step, Step):
-            await identify(site, step.sender, tx)
-            await implied.find_absent(step, tx)
+    await _look_ahead(site, [step for _, step in plan.parts if isinstance(step, Step)], tx)
     for position, (request, step) in enumerate(plan.parts):
         try:
             if isinstance(step, ApiError):
                 raise step
             if step.implies:
-                await implied.create(step, tx)
+                await implied.create_within(step, tx)
             async with tx.part():
                 response = await handle(site, step, tx, summary)
             if response.status >= (400 if plan.is_atomic else 500):
@@ -105,3 +101,15 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
                 tx.implied.clear()
         answers.append((request, response))
     return json_response(batch.answer(answers))
+
+
+async def _look_ahead(site: Site, steps: Sequence[Step], tx: Transaction) -> None:
+    """Find, before the first part, what counts for all: groups, for whoever a part comes from (section 4.4), and what
+    the parts imply, but for what former parts create. Raises Absent.
+    """
+    created: set[str] = set()
+    for step in steps:
+        await identify(site, step.sender, tx)
+        await implied.require(step, tx, but=created)
+        if step.request.method == "PUT":
+            created.add(step.target.uri)

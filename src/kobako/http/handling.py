@@ -5,6 +5,7 @@ Source: design, "The walk of a request".
 
 import msgspec
 
+from kobako.http import implied
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.routing import Step
@@ -22,6 +23,7 @@ async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | Non
     if summary and caller.user:
         summary.user = caller.user
     if step.implies:
+        await implied.require(step, tx)
         caller = msgspec.structs.replace(caller, creates=frozenset(each.uri for each in step.implies))
     return await step.route.methods[step.request.method](Call(step.request, step.target, caller, tx, site))
 

@@ -38,17 +38,14 @@ class Transaction:
         "events",
         "groups",
         "implied",
-        "lists",
         "now",
         "permission",
         "storage",
         "when_undone",
     )
 
-    def __init__(self, backends: "Backends", unit: Unit, lists: Collection[Place] = ()):
+    def __init__(self, backends: "Backends", unit: Unit):
         self.backends = backends
-        self.lists = lists
-        """Those that it has locked from its beginning on."""
         self._unit = unit
         self.storage: Storage = unit.storage
         self.permission: Permission = unit.permission
@@ -132,21 +129,20 @@ class Backends:
 
     def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> "Beginning":
         """Begin a transaction that writes these lists and may delete these objects, or one that only reads."""
-        return Beginning(self, self.database.begin(lists, emptied), lists)
+        return Beginning(self, self.database.begin(lists, emptied))
 
 
 class Beginning:
     """What `async with backends.begin()` enters."""
 
-    __slots__ = ("_backends", "_lists", "_tx", "_unit")
+    __slots__ = ("_backends", "_tx", "_unit")
 
-    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit], lists: Collection[Place]):
+    def __init__(self, backends: Backends, unit: AbstractAsyncContextManager[Unit]):
         self._backends = backends
         self._unit = unit
-        self._lists = lists
 
     async def __aenter__(self) -> Transaction:
-        self._tx = Transaction(self._backends, await self._unit.__aenter__(), self._lists)
+        self._tx = Transaction(self._backends, await self._unit.__aenter__())
         return self._tx
 
     async def __aexit__(
