@@ -20,6 +20,7 @@ import msgspec
 
 from kobako import (
     AUTHENTICATED,
+    PURGED_AT_ONCE,
     TOMBSTONE,
     Acl,
     BackendUnavailable,
@@ -30,6 +31,7 @@ from kobako import (
     Selection,
     Settings,
     Stored,
+    Total,
     UnfitDatabase,
     select,
     versions,
@@ -148,8 +150,29 @@ class FileStorage:
                 purged = versions.following(found.state.timestamp, self._clock())
                 self._set(List(found.state), timestamp=purged, is_open=False, purged_before=purged)
 
+    async def purge(self, place: Place, before: int, keep: int = 0) -> int:
+        found = self._list(place)
+        newest_first = sorted((each for each in found.objects.values() if each.deleted), key=_by_version, reverse=True)
+        old = [each for each in newest_first[keep:] if each.last_modified < before][-PURGED_AT_ONCE:]
+        for each in old:
+            del found.objects[each.id]
+        if old:
+            self._set(found, purged_before=max(found.state.purged_before, old[0].last_modified))
+        return len(old)
+
+    async def purged_before(self, place: Place) -> int:
+        return self._list(place).state.purged_before
+
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         """There are no indexes: everything is looked at."""
+
+    async def totals(self) -> Mapping[str, Total]:
+        found: dict[str, Total] = {}
+        for each in self._unit.content.lists.values():
+            kind, gone = each.state.place.resource, sum(stored.deleted for stored in each.objects.values())
+            known = found.get(kind, Total(0, 0))
+            found[kind] = Total(known.objects + len(each.objects) - gone, known.tombstones + gone)
+        return found
 
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         found = sorted((each.state for each in self._unit.content.lists.values()), key=_by_parent)
@@ -204,6 +227,9 @@ class FilePermission:
     async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
         return await self.granted(principals, self._unit.content.acls)
 
+    async def held_alone(self, principal: str, permission: str) -> Set[str]:
+        return {uri for uri, acl in self._unit.content.acls.items() if acl.get(permission, NOBODY) == {principal}}
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         return {permission: [*holders] for permission, holders in self._unit.content.acls.get(uri, {}).items()}
 
@@ -235,6 +261,12 @@ class FilePermission:
             kept = {name: _without(holders, uris) for name, holders in acl.items()}
             self._set(uri, {} if _is_under(uri, uris) else kept)
         content.groups = {user: _without(principals, uris) for user, principals in content.groups.items()}
+
+    async def erase(self, principal: str) -> None:
+        content = self._unit.content
+        for uri, acl in [*content.acls.items()]:
+            self._set(uri, {name: holders - {principal} for name, holders in acl.items()})
+        content.groups = {user: each - {principal} for user, each in content.groups.items() if user != principal}
 
     def _set(self, uri: str, acl: dict[str, frozenset[str]]) -> None:
         """Set the ACL of an object: what nobody has is not kept, nor an ACL in which nobody is."""
@@ -326,6 +358,10 @@ def _name(place: Place) -> str:
 
 def _by_parent(state: ListState) -> tuple[str, str]:
     return state.place.parent, state.place.resource
+
+
+def _by_version(stored: Stored) -> int:
+    return stored.last_modified
 
 
 def _is_under(uri: str, ancestors: Collection[str]) -> bool:

@@ -71,12 +71,14 @@ from kobako.settings import (
 )
 from kobako.storage.base import (
     INDEXED_FIELDS,
+    PURGED_AT_ONCE,
     TOMBSTONE,
     DuplicateTimestamp,
     ListState,
     Place,
     Storage,
     Stored,
+    Total,
     declared_indexes,
 )
 from kobako.storage.selecting import select
@@ -86,6 +88,7 @@ __all__ = [
     "EVERYONE",
     "INDEXED_FIELDS",
     "NAME",
+    "PURGED_AT_ONCE",
     "RELAXED_UUID",
     "TOMBSTONE",
     "UUID4",
@@ -152,6 +155,7 @@ __all__ = [
     "Streamed",
     "Target",
     "Tokens",
+    "Total",
     "Transaction",
     "TryAgain",
     "UnfitDatabase",

@@ -18,7 +18,7 @@ from kobako.databases.redis import RedisDatabase
 from kobako.databases.redis_fitness import findings
 from kobako.databases.redis_keys import list_name
 from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
-from kobako.storage.base import Place
+from kobako.storage.base import Place, Total
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
 from kobako.testing.concurrency import give_time
 from kobako.testing.fixtures import OTHERS, RECORDS, Refused, delete, get, ids, put, read, refused
@@ -342,6 +342,17 @@ class TestKeys:
         await database.flush()
 
         assert [key.rpartition(":")[2] for key in await keys_of(raw, database)] == ["meta"]
+
+    @pytest.mark.parametrize("lists", [1, 2, 3, 4])
+    async def test_lists_are_counted_in_parts(
+        self, database: RedisDatabase, monkeypatch: pytest.MonkeyPatch, lists: int
+    ) -> None:
+        monkeypatch.setattr("kobako.storage.redis.CHUNK", 2)
+        for n in range(lists):
+            await put(database, "r1", place=Place("record", f"/buckets/{n}"))
+
+        async with database.begin() as unit:
+            assert await unit.storage.totals() == {"record": Total(lists, 0)}
 
     @pytest.mark.parametrize("sort", ORDERS, ids=str)
     async def test_lists_are_read_in_parts(

@@ -26,7 +26,7 @@ NODE_AT_LEAST = 18
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server, of two workers, that all tests with clients share."""
     folder = tmp_path_factory.mktemp("server")
-    environ = {"KOBAKO_PAGINATE_BY": str(PAGE), "KOBAKO_INCLUDES": "history"}
+    environ = {"KOBAKO_PAGINATE_BY": str(PAGE), "KOBAKO_INCLUDES": "default_bucket history"}
     with running(folder, "--workers", "2", environ=environ) as server:
         yield server.url
         assert "Traceback" not in server.output, server.output

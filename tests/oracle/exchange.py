@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from tests.oracle.model import Expected, World, predict
+from tests.oracle.model import Expected, World, default_bucket, predict
 from tests.oracle.worlds import MEDIA
 
 from kobako.protocol.messages import Request, Response
@@ -22,6 +22,8 @@ def _url(request: dict[str, Any]) -> str:
         path = "/".join(f"%{ord(each[0]):02x}{each[1:]}" if each else "" for each in path.split("/"))
     if request["door"] == "slash":
         path += "/"
+    if request["door"] == "default":
+        path = path.replace(default_bucket(request["user"]), "/buckets/default", 1)
     return path + ("?" + urlencode(request["query"], quote_via=quote) if request["query"] else "")
 
 

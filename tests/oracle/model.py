@@ -13,6 +13,7 @@ Source: objects, 1.4 to 1.6, 2.2, 2.3, 2.5, 2.6, 2.7, 4 and 7; HTTP API, 5, 8 an
 import copy
 import hashlib
 import hmac
+import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -107,6 +108,12 @@ def prefixed(user: str | None) -> str:
     if user is None:
         return "system.Everyone"
     return "basicauth:" + hmac.new(SECRET.encode(), f"{user}:secret".encode(), hashlib.sha256).hexdigest()
+
+
+def default_bucket(user: str | None) -> str:
+    """Return the URI of the bucket that a user has as the default one. Section 10.1; the key is the same."""
+    digest = hmac.new(SECRET.encode(), prefixed(user).encode(), hashlib.sha256).hexdigest()
+    return f"/buckets/{uuid.UUID(digest[:32])}"
 
 
 def kind_of(uri: str) -> str:
@@ -285,7 +292,9 @@ def put(world: World, request: dict[str, Any], who: set[str]) -> Expected:
     uri, headers = request["path"], request["headers"]
     exists = uri in world.objects
     creates = not exists or headers.get("If-None-Match") == "*"
-    if not holds(world, who, parent(uri) if creates else uri, "create" if creates else "write"):
+    # Section 10.2: whose default bucket it is may create it, and a collection in it.
+    may_create = creates and request["door"] == "default" and kind_of(uri) in ("bucket", "collection")
+    if not may_create and not holds(world, who, parent(uri) if creates else uri, "create" if creates else "write"):
         return _refused(who)
     if _is_homeless(world, uri):
         return Expected(404)

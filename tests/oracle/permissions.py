@@ -24,6 +24,7 @@ from typing import Any
 from tests.conftest import SETTINGS
 from tests.oracle.backends import Backends
 from tests.oracle.exchange import alone, batched, expected, problem, read, tokens
+from tests.oracle.model import SECRET
 from tests.oracle.worlds import Maker
 
 from kobako.app import App
@@ -35,23 +36,28 @@ class Mismatch(AssertionError):
     """The server and the model disagree: the seed, the request, and both answers."""
 
 
-async def run(decisions: int, seed: int, backend: str, folder: Path) -> Counter[str]:
-    """Ask that many requests of as many worlds as it takes; return the statuses answered. Raises Mismatch."""
+async def run(decisions: int, seed: int, backend: str, folder: Path, *, has_alias: bool = False) -> Counter[str]:
+    """Ask that many requests of as many worlds as it takes; return the statuses answered. Raises Mismatch.
+
+    `has_alias`: of worlds where some ask for their bucket as the default one.
+    """
     seen: Counter[str] = Counter()
     backends = Backends(folder)
     await backends.migrate()
     while (left := decisions - sum(seen.values())) > 0:
-        seen += await _one_world(backends, backend, seed, min(DECISIONS_PER_WORLD, left))
+        maker = Maker(random.Random(seed), has_alias=has_alias)
+        seen += await _one_world(backends, backend, maker, seed, min(DECISIONS_PER_WORLD, left))
         seed += 1
     return seen
 
 
-async def _one_world(backends: Backends, backend: str, seed: int, decisions: int) -> Counter[str]:
-    maker = Maker(random.Random(seed))
+async def _one_world(backends: Backends, backend: str, maker: Maker, seed: int, decisions: int) -> Counter[str]:
     settings = dataclasses.replace(
         SETTINGS,
         principals_by_permission={name: frozenset(who) for name, who in maker.world.settings.items()},
         explicit_permissions=maker.world.explicit,
+        includes=("default_bucket",),
+        plugin_options={"default_bucket_hmac_secret": SECRET},
     )
     seen: Counter[str] = Counter()
     async with backends.app(backend, settings) as app:

@@ -16,6 +16,12 @@ async def test_the_server_decides_as_the_tables_say(backend: str, tmp_path: Path
     print(figures(await run(500, SEED, backend, tmp_path)))
 
 
+@pytest.mark.parametrize("backend", ["memory", "sqlite"])
+async def test_the_alias_of_a_bucket_opens_what_its_id_does(backend: str, tmp_path: Path) -> None:
+    """Objects, 10.2: a request to the default bucket is handled as if for the real one."""
+    print(figures(await run(500, SEED, backend, tmp_path, has_alias=True)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("backend", "decisions"), [("memory", 14_000), ("sqlite", 6_000)])
 async def test_the_server_decides_as_the_tables_say_20_000_times(

@@ -151,3 +151,11 @@ async def test_the_oracle_sees(
     # Not by breaking altogether.
     assert "answered 500" not in str(caught.value)
     print(switch.__name__, str(caught.value)[:60])
+
+
+async def test_the_oracle_sees_an_alias_that_opens_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    have = access.Rights._have
+    monkeypatch.setattr(access.Rights, "_have", lambda self, right: bool(self.caller.creates) or have(self, right))
+
+    with pytest.raises(Mismatch, match='"door": "default"'):
+        await run(DECISIONS, 1, "memory", tmp_path, has_alias=True)

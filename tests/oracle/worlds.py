@@ -1,13 +1,14 @@
 """Random worlds and random requests, from a seed: what the permission oracle asks.
 
 A request is a dict: who sends it (`user`, None for anybody), `method`, `path` without prefix, `query`, `headers`,
-`body`, for a PATCH its `dialect`, and the `door` it comes through (how the path is spelled).
+`body`, for a PATCH its `dialect`, and the `door` it comes through (how the path is spelled). The door `default` is the
+alias of the own bucket of who sends it, where nothing is left to be created by the way: the same as the real id.
 """
 
 import random
 from typing import Any
 
-from tests.oracle.model import World, kind_of, parent, prefixed
+from tests.oracle.model import World, default_bucket, kind_of, parent, prefixed
 from tests.oracle.tables import PERMISSIONS
 
 USERS = ("ann", "bob", "cat", "dan", "eve")
@@ -18,6 +19,9 @@ IDS = {
     "collection": ("c", "d", "c-1"),
     "record": ("r", "s", "t", "r-1"),
 }
+ALIASED = ("b", *(default_bucket(user).rpartition("/")[2] for user in USERS[:2]))
+"""Ids of buckets in a world in which two are someone's default one."""
+
 PLURALS = {"bucket": "buckets", "group": "groups", "collection": "collections", "record": "records"}
 METHODS = {
     False: ("GET", "GET", "HEAD", "PUT", "PUT", "PATCH", "PATCH", "DELETE", "OPTIONS"),
@@ -33,8 +37,10 @@ MEDIA = {
 class Maker:
     """Makes a world's settings, objects and requests; each canary once."""
 
-    def __init__(self, rng: random.Random):
+    def __init__(self, rng: random.Random, *, has_alias: bool = False):
         self.rng = rng
+        self.has_alias = has_alias
+        self.buckets = ALIASED if has_alias else IDS["bucket"]
         self.canaries = 0
         self.tokens: list[str] = []
         self.openness = rng.choice((0.2, 0.5, 0.8))
@@ -55,7 +61,7 @@ class Maker:
             return prefixed(self.rng.choice(USERS))
         if chance < 0.92:
             # Of any bucket, whether it exists or not.
-            return f"/buckets/{self.rng.choice(IDS['bucket'])}/groups/{self.rng.choice(IDS['group'])}"
+            return f"/buckets/{self.rng.choice(self.buckets)}/groups/{self.rng.choice(IDS['group'])}"
         return "system.Authenticated" if chance < 0.97 else "system.Everyone"
 
     def canary(self, where: str) -> str:
@@ -85,7 +91,7 @@ class Maker:
     def building(self) -> list[dict[str, Any]]:
         """Return the requests that fill a world: two or three buckets and what is in them."""
         made = []
-        for bucket in self.rng.sample(IDS["bucket"], self.rng.randint(2, 3)):
+        for bucket in self.rng.sample(self.buckets, self.rng.randint(2, 3)):
             made.append(f"/buckets/{bucket}")
             made += [f"/buckets/{bucket}/groups/{each}" for each in IDS["group"] if self.rng.random() < 0.5]
             for collection in IDS["collection"]:
@@ -117,7 +123,8 @@ class Maker:
         if method == "OPTIONS" and in_batch:
             method = "HEAD"
         user = self.rng.choice((*USERS, *USERS, *USERS, None, None, ROOT))
-        asked = request(user, method, path, door=self._door())
+        by_alias = self.has_alias and not in_batch and self._is_in_default_bucket(user, path, method)
+        asked = request(user, method, path, door="default" if by_alias else self._door())
         if is_list and method in ("GET", "HEAD", "DELETE"):
             asked["query"] = self._query(path, method)
         elif method in ("GET", "HEAD") and self.rng.random() < 0.15:
@@ -134,12 +141,22 @@ class Maker:
     def _door(self) -> str:
         return self.rng.choices(("plain", "encoded", "slash"), weights=(20, 2, 1))[0]
 
+    def _is_in_default_bucket(self, user: str | None, path: str, method: str) -> bool:
+        """Tell whether a path is in the sender's default bucket, and all is there that a request implies."""
+        own, objects = default_bucket(user), self.world.objects
+        segments = path.split("/")
+        if not user or method == "OPTIONS" or "/".join(segments[:3]) != own or own not in objects:
+            return False
+        collection = "/".join(segments[:5])
+        is_put = method == "PUT" and collection == path
+        return segments[3:4] != ["collections"] or len(segments) == 4 or is_put or collection in objects
+
     def _path(self) -> str:
         """Return an object that exists, its list, or any other; the deeper, the likelier."""
         if self.world.objects and self.rng.random() < 0.75:
             uri = self.rng.choice(list(self.world.objects))
         else:
-            uri = f"/buckets/{self.rng.choice(IDS['bucket'])}"
+            uri = f"/buckets/{self.rng.choice(self.buckets)}"
             kind = self.rng.choice(("bucket", "group", "collection", "record", "record"))
             if kind == "record":
                 uri += f"/collections/{self.rng.choice(IDS['collection'])}"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.conftest import SETTINGS
 
-from kobako import App, Call, Listener, Plugin, View, encode, json_response
+from kobako import App, Call, Listener, Plugin, Target, Transaction, View, encode, json_response, objects
 from kobako.plugins.default_bucket import bucket_id
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
@@ -233,7 +233,7 @@ async def test_what_a_listener_refuses_is_not_created() -> None:
     listeners = [Listener(refuse, resources=["collection"])]
     async with Client(App(WITH_BUCKET, RESOURCES, listeners=listeners)) as client:
         assert (await client.get(RECORDS)).status == 500
-        assert not await exists(client)
+        assert not await exists(client, "/collections/articles")
 
 
 async def test_a_deleted_bucket_comes_again(client: Client) -> None:
@@ -349,6 +349,11 @@ async def test_nobody_in_particular_has_no_bucket(client: Client, told: Told, me
     assert told.created() == []
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/foo", 404), ("POST", "/collections/x", 405)])
+async def test_what_is_not_there_is_told_to_anybody(client: Client, method: str, path: str, status: int) -> None:
+    assert (await client.anonymous().request(method, DEFAULT + path)).status == status
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 async def test_a_readonly_server_has_none(method: str) -> None:
     async with Client(App(replace(WITH_BUCKET, readonly=True), RESOURCES)) as client:
@@ -379,22 +384,50 @@ async def test_the_parts_of_a_batch_share_what_they_imply(client: Client, told: 
     assert not await exists(client, "/collections/never")
 
 
-async def test_what_a_batch_deletes_is_not_looked_for_again(client: Client) -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_a_part_deletes_comes_again_for_those_after_it(client: Client, told: Told, known: bool) -> None:
+    if known:
+        await client.get(ARTICLES)
+        told.events.clear()
+
     answer = await client.batch(
-        {"method": "GET", "path": ARTICLES}, {"method": "DELETE", "path": DEFAULT}, {"method": "GET", "path": ARTICLES}
+        {"method": "GET", "path": ARTICLES},
+        {"method": "DELETE", "path": DEFAULT},
+        {"method": "GET", "path": f"{DEFAULT}/collections/others"},
+        {"method": "GET", "path": ARTICLES},
     )
 
-    assert [each["status"] for each in answer.json["responses"]] == [200, 200, 403]
-    assert not await exists(client)
+    assert [each["status"] for each in answer.json["responses"]] == [200, 200, 200, 200]
+    assert await exists(client)
+    assert {each["id"] for each in (await client.get(f"{DEFAULT}/collections")).data} == {"articles", "others"}
+    kinds = [kind for kind, _, _ in told.created()]
+    # What the last parts imply was there, or made, before the first one.
+    assert (kinds.count("bucket"), kinds.count("collection")) == ((1, 3) if known else (2, 4))
 
 
-async def test_an_atomic_batch_that_fails_leaves_nothing(client: Client) -> None:
+async def test_what_parts_imply_is_looked_for_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.get(ARTICLES)
+    looked_for, find = list[str](), objects.find
+
+    async def noted(tx: Transaction, target: Target) -> Any:
+        looked_for.append(target.uri)
+        return await find(tx, target)
+
+    monkeypatch.setattr(objects, "find", noted)
+    await client.batch(*({"method": "POST", "path": RECORDS} for _ in range(5)))
+
+    implied = [uri for uri in looked_for if "/records/" not in uri]
+    assert implied == [f"{await own(client)}/collections/articles"]
+
+
+async def test_an_atomic_batch_that_fails_leaves_what_it_implied_and_nothing_else(client: Client, told: Told) -> None:
     answer = await client.batch(
         {"method": "POST", "path": RECORDS, "body": {}}, {"method": "GET", "path": f"{RECORDS}/unknown"}, atomic=True
     )
 
     assert answer.status == 404
-    assert not await exists(client)
+    assert answer.json["details"]["request"] == 1
+    assert [kind for kind, _, _ in told.created()] == ["bucket", "collection"]
 
 
 async def test_a_request_with_a_key_is_done_once(client: Client, told: Told) -> None:

@@ -77,16 +77,13 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
     answers = []
     if summary:
         summary.parts = len(plan.parts)
-    # Groups are those before the first part, for whoever a part comes from (section 4.4).
-    for _, step in plan.parts:
-        if isinstance(step, Step):
-            await identify(site, step.sender, tx)
+    await _look_ahead(site, [step for _, step in plan.parts if isinstance(step, Step)], tx)
     for position, (request, step) in enumerate(plan.parts):
         try:
             if isinstance(step, ApiError):
                 raise step
             if isinstance(step, Step) and step.implies:
-                await implied.create(step, tx)
+                await implied.create_within(step, tx)
             async with tx.part():
                 response = await handle(site, step, tx, summary) if isinstance(step, Step) else step
             if response.status >= (400 if plan.is_atomic else 500):
@@ -101,5 +98,20 @@ async def handle_all(site: Site, plan: Plan, tx: Transaction, summary: Summary |
         finally:
             if summary:
                 log.part(summary, request)
+            if request.method == "DELETE":
+                # What is gone has to be looked for again.
+                tx.implied.clear()
         answers.append((request, response))
     return json_response(batch.answer(answers))
+
+
+async def _look_ahead(site: Site, steps: Sequence[Step], tx: Transaction) -> None:
+    """Find, before the first part, what counts for all: groups, for whoever a part comes from (section 4.4), and what
+    the parts imply, but for what former parts create. Raises Absent.
+    """
+    created: set[str] = set()
+    for step in steps:
+        await identify(site, step.sender, tx)
+        await implied.require(step, tx, but=created)
+        if step.request.method == "PUT":
+            created.add(step.target.uri)

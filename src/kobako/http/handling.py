@@ -5,6 +5,7 @@ Source: design, "The walk of a request".
 
 import msgspec
 
+from kobako.http import implied
 from kobako.http.authentication import identify
 from kobako.http.log import Summary
 from kobako.http.routing import Step
@@ -17,6 +18,8 @@ from kobako.protocol.messages import Response
 async def handle(site: Site, step: Step, tx: Transaction, summary: Summary | None = None) -> Response:
     """Serve one request, whole or a part of a batch, in a transaction."""
     caller = await identify(site, step.sender, tx)
+    if step.implies:
+        await implied.require(step, tx)
     return await step.route.methods[step.request.method](call(site, step, caller, tx, summary))
 
 

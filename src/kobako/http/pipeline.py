@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Collection, Hashable
 from typing import Any
 
 from kobako.databases.base import attempts
-from kobako.http import batches, cors, end_of_service, idempotency, log, measuring, routing
+from kobako.http import batches, cors, end_of_service, idempotency, implied, log, measuring, routing
 from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
 from kobako.http.idempotency import Once
-from kobako.http.implied import Absent, handle_implying
+from kobako.http.implied import Absent
 from kobako.http.log import Summary
 from kobako.http.owners import placed
 from kobako.http.responses import error_response
@@ -75,8 +75,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
                 async with attempt, site.backends.begin(lists, emptied, results) as tx:
                     response = await _served(site, step, plan, tx, once, summary)
                     await site.listeners.before_commit(tx)
-        except Absent:
-            lists = {*lists, *(target.place for each in _steps(step, plan) for target in each.implies)}
+        except Absent as absent:
+            await implied.create(site, absent)
     await site.listeners.after_commit(tx)
     return response
 
@@ -97,9 +97,7 @@ def _served(
 ) -> Awaitable[Response]:
     if once:
         return _serve_once(site, step, plan, tx, once, summary)
-    if plan:
-        return handle_all(site, plan, tx, summary)
-    return (handle_implying if step.implies else handle)(site, step, tx, summary)
+    return handle(site, step, tx, summary) if plan is None else handle_all(site, plan, tx, summary)
 
 
 async def _serve_once(

@@ -4,19 +4,21 @@ A client may take hours for that, or go away, so nothing is held meanwhile: the 
 any transaction, and begins those it needs itself, each for a moment.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import TypeVar
 
 from kobako.databases.base import attempts
 from kobako.http import implied
 from kobako.http.authentication import identify
 from kobako.http.handling import call
+from kobako.http.implied import Absent
 from kobako.http.log import Summary
 from kobako.http.routing import Step
 from kobako.http.site import Call, Site
 from kobako.model.resource import Target
 from kobako.protocol.errors import BadRequest
 from kobako.protocol.messages import Request, Response
+from kobako.storage.base import Place
 
 Result = TypeVar("Result")
 
@@ -47,10 +49,16 @@ class Streamed:
 
         It is called again where others were in the way. Listeners hear of what it does.
         """
-        lists = {each.place for each in (*targets, *self._step.implies)}
+        try:
+            return await self._write(run, {each.place for each in targets})
+        except Absent as absent:
+            await implied.create(self.site, absent)
+            return await self.write(run, *targets)
+
+    async def _write(self, run: Callable[[Call], Awaitable[Result]], lists: Collection[Place]) -> Result:
         for attempt in attempts():
             async with attempt, self.site.backends.begin(lists) as tx:
-                await implied.create(self._step, tx)
+                await implied.require(self._step, tx)
                 caller = await identify(self.site, self._step.sender, tx)
                 result = await run(call(self.site, self._step, caller, tx, self._summary))
                 await self.site.listeners.before_commit(tx)

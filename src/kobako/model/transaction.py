@@ -44,7 +44,6 @@ class Transaction:
         "events",
         "groups",
         "implied",
-        "lists",
         "now",
         "permission",
         "storage",
@@ -52,16 +51,8 @@ class Transaction:
         "when_undone",
     )
 
-    def __init__(
-        self,
-        backends: "Backends",
-        unit: Unit,
-        lists: Collection[Place] = (),
-        results: dict[Hashable, Any] | None = None,
-    ):
+    def __init__(self, backends: "Backends", unit: Unit, results: dict[Hashable, Any] | None = None):
         self.backends = backends
-        self.lists = lists
-        """Those that it has locked from its beginning on."""
         self._unit = unit
         self._results = {} if results is None else results
         self.storage: Storage = unit.storage
@@ -70,7 +61,7 @@ class Transaction:
         self.now = backends.clock()
         # Principals are read once for a request, or a whole batch (section 4.4).
         self.groups: dict[str, frozenset[str]] = {}
-        # So is what requests imply looked for once (`http/implied.py`): the URIs of what is there.
+        # What requests imply is looked for once, too (`http/implied.py`): the URIs of what is there.
         self.implied: set[str] = set()
         # What puts right, outside of the database, what was done there for a unit or part that is undone.
         self.when_undone: list[Callable[[], Awaitable[None]]] = []
@@ -177,28 +168,23 @@ class Backends:
 
         `results` are those of work that earlier attempts put aside.
         """
-        return Beginning(self, self.database.begin(lists, emptied), lists, results)
+        return Beginning(self, self.database.begin(lists, emptied), results)
 
 
 class Beginning:
     """What `async with backends.begin()` enters."""
 
-    __slots__ = ("_backends", "_lists", "_results", "_tx", "_unit")
+    __slots__ = ("_backends", "_results", "_tx", "_unit")
 
     def __init__(
-        self,
-        backends: Backends,
-        unit: AbstractAsyncContextManager[Unit],
-        lists: Collection[Place],
-        results: dict[Hashable, Any] | None,
+        self, backends: Backends, unit: AbstractAsyncContextManager[Unit], results: dict[Hashable, Any] | None
     ):
         self._backends = backends
         self._unit = unit
-        self._lists = lists
         self._results = results
 
     async def __aenter__(self) -> Transaction:
-        self._tx = Transaction(self._backends, await self._unit.__aenter__(), self._lists, self._results)
+        self._tx = Transaction(self._backends, await self._unit.__aenter__(), self._results)
         return self._tx
 
     async def __aexit__(

@@ -51,6 +51,10 @@ class Permission(Protocol):
         """Return the (uri, permission) of all ACLs that name one of the principals."""
         ...
 
+    async def held_alone(self, principal: str, permission: str) -> Set[str]:
+        """Return the URIs of the objects on which a principal has a permission, and nobody else has it."""
+        ...
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object; empty if it has none."""
         ...
@@ -83,6 +87,10 @@ class Permission(Protocol):
         those that were never created under what is forgotten: another owner may take the name of a bucket, and who
         trusted the former owner to fill a group does not trust the next one (reliability, P13).
         """
+        ...
+
+    async def erase(self, principal: str) -> None:
+        """Remove a principal from every ACL and from the users who have it, and all that it was given as a user."""
         ...
 
 

@@ -57,6 +57,9 @@ class MemoryPermission:
     async def held(self, principals: Collection[str]) -> Set[tuple[str, str]]:
         return await self.granted(principals, self._acls)
 
+    async def held_alone(self, principal: str, permission: str) -> Set[str]:
+        return {uri for uri, acl in self._acls.items() if acl.get(permission, NOBODY) == {principal}}
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         return {permission: [*holders] for permission, holders in self._acls.get(uri, {}).items()}
 
@@ -91,6 +94,12 @@ class MemoryPermission:
                 self._set_acl(uri, {permission: holders - former for permission, holders in acl.items()})
         for user, principals in [*self._groups.items()]:
             self._give(user, frozenset(each for each in principals if not is_under(each, gone)))
+
+    async def erase(self, principal: str) -> None:
+        for uri, _ in await self.held([principal]):
+            self._set_acl(uri, {name: holders - {principal} for name, holders in self._acls.get(uri, {}).items()})
+        for user, principals in [*self._groups.items()]:
+            self._give(user, NOBODY if user == principal else principals - {principal})
 
     def _set_acl(self, uri: str, acl: dict[str, frozenset[str]]) -> None:
         kept = {permission: holders for permission, holders in acl.items() if holders}

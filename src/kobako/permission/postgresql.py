@@ -25,6 +25,11 @@ GRANTED = """
 
 HELD = "SELECT DISTINCT uri, permission FROM aces WHERE principal = ANY($1::text[])"
 
+HELD_ALONE = """
+    SELECT uri FROM aces AS a WHERE principal = $1 AND permission = $2 AND NOT EXISTS (
+        SELECT 1 FROM aces AS b
+        WHERE b.bucket = a.bucket AND b.uri = a.uri AND b.permission = $2 AND b.principal != $1)"""
+
 # What is under a URI is between it with '/' and it with '0', the next character. `+ 2`: from 1, past the slash.
 # Buckets are each in their own shard, so that is not asked for.
 SHARED = """
@@ -117,6 +122,10 @@ class PostgreSQLPermission:
         """Return the (uri, permission) of all ACLs that name one of the principals."""
         return {(uri, permission) for uri, permission in await self._run(HELD, list(principals))}
 
+    async def held_alone(self, principal: str, permission: str) -> Set[str]:
+        """Return the URIs of the objects on which nobody else has a permission."""
+        return {uri for (uri,) in await self._run(HELD_ALONE, principal, permission)}
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object."""
         acl: dict[str, list[str]] = {}
@@ -162,3 +171,8 @@ class PostgreSQLPermission:
         await self._run(FORGET, *which)
         for bucket, uri in await self._run(HAVE_SOME_UNDER, *which):
             await self._run(FORGET_UNDER, bucket, uri)
+
+    async def erase(self, principal: str) -> None:
+        """Remove a principal wherever it is."""
+        await self._run("DELETE FROM aces WHERE principal = $1", principal)
+        await self._run("DELETE FROM members WHERE principal = $1 OR member = $1", principal)

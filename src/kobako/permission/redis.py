@@ -68,6 +68,11 @@ class RedisPermission:
         """Return the (uri, permission) of all ACLs that name one of the principals."""
         return await self._held(principals, [of(self._keys.held, each) for each in principals])
 
+    async def held_alone(self, principal: str, permission: str) -> Set[str]:
+        """Return the URIs of the objects on which nobody else has a permission."""
+        held = {uri for uri, name in await self.held([principal]) if name == permission}
+        return {uri for uri, acl in (await self._acls_of(held)).items() if acl[permission] == {principal}}
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object."""
         return {permission: [*holders] for permission, holders in (await self._acls_of([uri]))[uri].items()}
@@ -117,6 +122,16 @@ class RedisPermission:
             self._set_acl(uri, acl, {} if is_under(uri, gone) else _without(gone, acl))
         for user, groups in (await self._groups_of(users)).items():
             self._give(user, groups, frozenset(each for each in groups if not is_under(each, gone)))
+
+    async def erase(self, principal: str) -> None:
+        """Remove a principal wherever it is."""
+        held = {uri for uri, _ in await self.held([principal])}
+        for uri, acl in (await self._acls_of(held)).items():
+            self._set_acl(uri, acl, {name: holders - {principal} for name, holders in acl.items()})
+        [members] = await self._session.ask(of(self._keys.members, principal))
+        users = {principal, *self._groups, *(name.split(SEPARATOR)[1] for name in members)}
+        for user, groups in (await self._groups_of(users)).items():
+            self._give(user, groups, NOBODY if user == principal else groups - {principal})
 
     def commands(self) -> Iterator[Command]:
         """Return what makes the changes of the unit those of the database."""

@@ -22,6 +22,10 @@ GRANTED = """
 
 HELD = "SELECT DISTINCT uri, permission FROM aces WHERE principal IN (SELECT value FROM json_each(?))"
 
+HELD_ALONE = """
+    SELECT uri FROM aces AS a WHERE principal = ?1 AND permission = ?2
+        AND NOT EXISTS (SELECT 1 FROM aces AS b WHERE b.uri = a.uri AND b.permission = ?2 AND b.principal != ?1)"""
+
 # What is under a URI is between it with '/' and it with '0', the next character. `+ 2`: from 1, past the slash.
 SHARED = """
     SELECT DISTINCT substr(uri, length(?2) + 2) AS id FROM aces
@@ -84,6 +88,10 @@ class SQLitePermission:
         """Return the (uri, permission) of all ACLs that name one of the principals."""
         return set(await self._session.read_aside(HELD, (_array(principals),)))
 
+    async def held_alone(self, principal: str, permission: str) -> Set[str]:
+        """Return the URIs of the objects on which nobody else has a permission."""
+        return {uri for (uri,) in await self._session.read_aside(HELD_ALONE, (principal, permission))}
+
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object."""
         acl: dict[str, list[str]] = {}
@@ -126,6 +134,11 @@ class SQLitePermission:
     async def forget(self, uris: Collection[str]) -> None:
         """Remove all that is known of these objects and of everything under them."""
         await self._write_all([FORGET_ACES, FORGET_MEMBERS], [(uri,) for uri in uris])
+
+    async def erase(self, principal: str) -> None:
+        """Remove a principal wherever it is."""
+        await self._session.aside(self._run, "DELETE FROM aces WHERE principal = ?", (principal,))
+        await self._session.aside(self._run, "DELETE FROM members WHERE principal = ?1 OR user = ?1", (principal,))
 
     async def _write(self, statement: str, principal: str, users: Collection[str]) -> None:
         await self._write_all([statement], [(principal, user) for user in users])

@@ -10,7 +10,7 @@ timestamp beside it.
 Source: storage contract, objects 21; reliability 4.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -70,6 +70,13 @@ class ListState(msgspec.Struct, frozen=True):
     timestamp: int
     is_open: bool
     purged_before: int = 0
+
+
+class Total(msgspec.Struct, frozen=True):
+    """How many there are of one kind, in all lists."""
+
+    objects: int
+    tombstones: int
 
 
 class DuplicateTimestamp(Exception):
@@ -146,6 +153,10 @@ class Storage(Protocol):
 
         What is found is the same with and without. A storage may have no use for it.
         """
+        ...
+
+    async def totals(self) -> Mapping[str, Total]:
+        """Return how many objects and tombstones there are of each kind: as the database has them."""
         ...
 
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:

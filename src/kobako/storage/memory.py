@@ -3,14 +3,14 @@
 Filters and order are worked out in Python, in `selecting.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from kobako.databases.journal import Journal
 from kobako.protocol import versions
 from kobako.protocol.selection import EVERYTHING, Selection
-from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored, Total
 from kobako.storage.selecting import passing, select
 
 
@@ -111,6 +111,13 @@ class MemoryStorage:
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         # There is no use for them here.
         pass
+
+    async def totals(self) -> Mapping[str, Total]:
+        found: dict[str, Total] = {}
+        for place, contents in self._contents.items():
+            known, gone = found.get(place.resource, Total(0, 0)), sum(each.deleted for each in contents.by_id.values())
+            found[place.resource] = Total(known.objects + len(contents.by_id) - gone, known.tombstones + gone)
+        return found
 
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         behind = [each for each in self._states if after is None or _by_parent(each) > _by_parent(after)]

@@ -3,7 +3,7 @@
 Source: storage contract, objects 21; reliability 4.4.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import asyncpg
 import msgspec
@@ -16,7 +16,7 @@ from kobako.protocol import filters, ordering, versions
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import EVERYTHING, Selection
 from kobako.storage import keys, sql
-from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored, Total
 from kobako.storage.postgresql_columns import DIALECT, comparable, is_exact, is_ordered
 
 EPOCH = "SELECT value FROM metadata WHERE key = 'epoch'"
@@ -92,6 +92,10 @@ PURGE = f"""
     RETURNING last_modified"""
 
 PURGED = f"UPDATE lists SET purged_before = $4 WHERE {THIS}"
+
+TOTALS = """
+    SELECT resource, count(*) FILTER (WHERE NOT deleted), count(*) FILTER (WHERE deleted) FROM objects
+    GROUP BY resource"""
 
 STATES = """
     SELECT parent, resource, last_modified, open, purged_before FROM lists
@@ -251,6 +255,10 @@ class PostgreSQLStorage:
             objects = _objects(rows)
             found = _columns([keys.of_object(each.text, fields) for each in objects])
             await self._run(RECOMPUTE, *_key(place), [each.id for each in objects], *found)
+
+    async def totals(self) -> Mapping[str, Total]:
+        """Return how many objects and tombstones there are of each kind."""
+        return {kind: Total(live, gone) for kind, live, gone in await self._run(TOTALS)}
 
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource."""

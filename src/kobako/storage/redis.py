@@ -6,17 +6,17 @@ knows the state knows what is in the list.
 Source: storage contract, objects 21; reliability, 4.6.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from kobako.databases.base import Clock, TryAgain
 from kobako.databases.redis_keys import Command, below, list_name, of, place_of
-from kobako.databases.redis_session import Session, chunks
+from kobako.databases.redis_session import CHUNK, Session, chunks
 from kobako.protocol import versions
 from kobako.protocol.selection import EVERYTHING, Selection
 from kobako.storage import redis_range
-from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored, Total
 from kobako.storage.redis_range import Range
 from kobako.storage.redis_stored import StoredList
 from kobako.storage.selecting import passing, select
@@ -140,6 +140,16 @@ class RedisStorage:
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         """Declare indexes: there is no use for them here."""
 
+    async def totals(self) -> Mapping[str, Total]:
+        """Return how many objects and tombstones there are of each kind: as the database has them."""
+        found: dict[str, Total] = {}
+        async for places in self._all_places():
+            sizes = await self._session.ask(*(each for place in places for each in self._stored(place).sizes()))
+            for place, live, dead in zip(places, sizes[::2], sizes[1::2], strict=True):
+                known = found.get(place.resource, Total(0, 0))
+                found[place.resource] = Total(known.objects + live, known.tombstones + dead)
+        return {kind: total for kind, total in found.items() if total != Total(0, 0)}
+
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource: as the database has them."""
         first = f"({list_name(after)}" if after else "-"
@@ -197,6 +207,16 @@ class RedisStorage:
         opened = msgspec.structs.replace(state or State(0), timestamp=timestamp, is_open=True)
         self._journal.set(self._states, place, opened)
         return opened
+
+    async def _all_places(self) -> AsyncIterator[Sequence[Place]]:
+        """Return the lists that were ever opened, in parts: as the database has them."""
+        first, names = "-", [""] * CHUNK
+        while len(names) == CHUNK:
+            [names] = await self._session.ask(
+                ("ZRANGE", self._keys.names, first, "+", "BYLEX", "LIMIT", "0", str(CHUNK))
+            )
+            yield [place_of(name) for name in names]
+            first = f"({names[-1]}" if names else "-"
 
     async def _places_under(self, uri: str) -> set[Place]:
         """Return the lists under an object that were ever opened, by this unit too."""

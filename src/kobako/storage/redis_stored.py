@@ -77,8 +77,12 @@ class StoredList:
 
     async def size(self, *, tombstones: bool) -> int:
         """Return how many objects there are, and tombstones if asked for."""
-        keys = [self.live, self.dead] if tombstones else [self.live]
-        return sum(await self._session.ask(*(("ZCARD", key) for key in keys), given=[self.state]))
+        live, dead = self.sizes()
+        return sum(await self._session.ask(*([live, dead] if tombstones else [live]), given=[self.state]))
+
+    def sizes(self) -> tuple[Command, Command]:
+        """Return the commands for how many objects there are, and how many tombstones."""
+        return ("ZCARD", self.live), ("ZCARD", self.dead)
 
     def emptying(self) -> Iterator[Command]:
         """Return the commands that remove all objects and tombstones."""

@@ -3,7 +3,7 @@
 Source: storage contract, objects 21; reliability 4.5.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -13,7 +13,7 @@ from kobako.databases.sqlite_session import Rows, Session
 from kobako.protocol import jsontext, versions
 from kobako.protocol.selection import EVERYTHING, Operator, Selection
 from kobako.storage import keys, sql
-from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored
+from kobako.storage.base import PURGED_AT_ONCE, TOMBSTONE, DuplicateTimestamp, ListState, Place, Stored, Total
 from kobako.storage.sqlite_columns import DIALECT
 
 MANY = 500
@@ -112,6 +112,11 @@ PURGE = f"""
 PURGED_BEFORE = "SELECT purged_before FROM lists WHERE parent = ?1 AND resource = ?2"
 
 PURGED = "UPDATE lists SET purged_before = max(purged_before, ?3) WHERE parent = ?1 AND resource = ?2"
+
+# All of the table, in its own order: by list, each row would have to be looked for.
+TOTALS = """
+    SELECT resource, count(*) - sum(deleted), sum(deleted) FROM objects CROSS JOIN lists ON lists.id = list
+    GROUP BY resource"""
 
 STATES = """
     SELECT parent, resource, last_modified, open, purged_before FROM lists
@@ -218,6 +223,10 @@ class SQLiteStorage:
         if rows := self._run(INDEX, declared):
             columns = [*fields, *keys.NONE[len(fields) :]]
             await self._session.aside(self._run, RECOMPUTE, (rows[0][0], *columns))
+
+    async def totals(self) -> Mapping[str, Total]:
+        """Return how many objects and tombstones there are of each kind."""
+        return {kind: Total(live, gone) for kind, live, gone in await self._session.read_aside(TOTALS, ())}
 
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         """Return lists that were ever opened, by parent and resource."""

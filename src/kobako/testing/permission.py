@@ -284,6 +284,17 @@ class HeldContract(WithClock):
         assert await held(database, EVERYONE) == set()
         assert await held(database) == set()
 
+    async def test_what_a_principal_holds_alone_is_found(self, database: Database) -> None:
+        await replace(database, BUCKET, {"write": [ALICE], "read": [ALICE, BOB]})
+        await replace(database, COLLECTION, {"write": [ALICE, BOB]})
+        await replace(database, RECORD, {"read": [ALICE]})
+        await replace(database, GROUP, {"write": [BOB], "read": [ALICE]})
+
+        async with database.begin() as unit:
+            found = [await unit.permission.held_alone(each, "write") for each in (ALICE, BOB, CAROL)]
+
+        assert found == [{BUCKET}, {GROUP}, set()]
+
     async def test_what_is_forgotten_is_held_no_more(self, database: Database) -> None:
         await replace(database, BUCKET, {"read": [ALICE]})
         await replace(database, RECORD, {"write": [ALICE]})
@@ -383,7 +394,63 @@ class ForgettingContract(WithClock):
             assert await acl(database, f"/buckets/{name}/collections/c") == {"write": [ALICE]}
 
 
+class ErasureContract(WithClock):
+    """Principals that go from everywhere."""
+
+    async def test_a_principal_goes_from_every_acl(self, database: Database) -> None:
+        await replace(database, BUCKET, {"write": [ALICE, BOB], "read": [ALICE]})
+        await replace(database, "/elsewhere", {"read": [ALICE]})
+
+        await change(database, "erase", ALICE)
+
+        assert await held(database, ALICE) == set()
+        assert await acl(database, BUCKET) == {"write": [BOB]}
+        assert await acl(database, "/elsewhere") == {}
+
+    async def test_a_principal_goes_as_user_and_as_group(self, database: Database) -> None:
+        await change(database, "join", GROUP, [ALICE, BOB])
+        await change(database, "join", ALICE, [BOB, CAROL])
+
+        await change(database, "erase", ALICE)
+
+        assert [await groups(database, each) for each in (ALICE, BOB, CAROL)] == [frozenset(), {GROUP}, frozenset()]
+
+    async def test_what_was_given_in_the_same_unit_goes_as_well(self, database: Database) -> None:
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.replace(BUCKET, {"write": [ALICE, BOB]})
+            await unit.permission.join(ALICE, [BOB])
+            assert await unit.permission.held_alone(ALICE, "write") == set()
+            await unit.permission.erase(ALICE)
+            assert await unit.permission.held_alone(BOB, "write") == {BUCKET}
+
+        assert await acl(database, BUCKET) == {"write": [BOB]}
+        assert await groups(database, BOB) == frozenset()
+
+    async def test_names_that_begin_alike_stay(self, database: Database) -> None:
+        for each in (f"{ALICE}s", f"{ALICE}/x", ALICE[:-1], ALICE.upper()):
+            await replace(database, BUCKET, {"write": [each, ALICE]})
+            await change(database, "join", GROUP, [each])
+
+            await change(database, "erase", ALICE)
+
+            assert await acl(database, BUCKET) == {"write": [each]}
+            assert await groups(database, each) == {GROUP}
+
+    async def test_erasing_who_is_not_known_does_nothing(self, database: Database) -> None:
+        await replace(database, BUCKET, {"write": [ALICE]})
+
+        await change(database, "erase", BOB)
+
+        assert await acl(database, BUCKET) == {"write": [ALICE]}
+
+
 class PermissionContract(
-    MembershipContract, AclContract, SharedContract, HeldContract, ForgettingContract, PermissionTransferContract
+    ErasureContract,
+    MembershipContract,
+    AclContract,
+    SharedContract,
+    HeldContract,
+    ForgettingContract,
+    PermissionTransferContract,
 ):
     """What every permission backend does. A backend joins by giving the `database` fixture."""

@@ -11,9 +11,9 @@ from kobako.databases.base import Database
 from kobako.protocol import jsontext
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.selection import Filter, Operator, Selection, Sort
-from kobako.storage.base import TOMBSTONE, Place, Stored, as_text
+from kobako.storage.base import TOMBSTONE, Place, Stored, Total, as_text
 from kobako.testing.cascades import CascadeContract
-from kobako.testing.fixtures import OTHERS, RECORDS, START, WithClock, delete, get, ids, put, read, timestamp
+from kobako.testing.fixtures import OTHERS, RECORDS, START, WithClock, delete, get, ids, open_list, put, read, timestamp
 from kobako.testing.purges import PurgeContract
 from kobako.testing.selections import SelectionContract
 from kobako.testing.timestamps import TimestampContract
@@ -250,7 +250,43 @@ class ObjectContract(WithClock):
             assert await unit.storage.count(RECORDS, Selection(ids=frozenset(["r0", "r2", "r9"]))) == 1
 
 
+class TotalsContract(WithClock):
+    """How many there are of each kind."""
+
+    async def test_nothing_is_counted_where_nothing_is(self, database: Database) -> None:
+        async with database.begin() as unit:
+            assert await unit.storage.totals() == {}
+
+    async def test_objects_and_tombstones_are_counted_by_kind_in_all_lists(self, database: Database) -> None:
+        await put(database, "b", place=Place("bucket", ""))
+        for place in (RECORDS, OTHERS):
+            for id in ("r1", "r2", "r3"):
+                await put(database, id, place=place)
+        await delete(database, "r1", "r2", place=OTHERS)
+        await open_list(database, Place("group", "/buckets/b"))
+
+        async with database.begin() as unit:
+            totals = await unit.storage.totals()
+
+        assert totals == {"bucket": Total(1, 0), "record": Total(4, 2)}
+
+    async def test_what_was_removed_without_a_tombstone_is_not_counted(self, database: Database) -> None:
+        await put(database, "r1")
+        await put(database, "g", place=Place("group", "/buckets/a"))
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.close_under("/buckets/b", tombstones=False)
+
+        async with database.begin() as unit:
+            assert await unit.storage.totals() == {"group": Total(1, 0)}
+
+
 class StorageContract(
-    ObjectContract, TimestampContract, CascadeContract, PurgeContract, SelectionContract, StorageTransferContract
+    ObjectContract,
+    TotalsContract,
+    TimestampContract,
+    CascadeContract,
+    PurgeContract,
+    SelectionContract,
+    StorageTransferContract,
 ):
     """What every storage does. A backend joins by giving the `database` fixture."""
