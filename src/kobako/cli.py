@@ -39,7 +39,9 @@ PORT_HELP = "Port to listen on; with a configuration, what %(http_port)s stands 
 
 Command = Callable[..., Any]
 
-OF_PLUGINS: dict[str, str] = {}
+OF_PLUGINS: dict[str, str] = {
+    **dict.fromkeys(("create-user", "list-users", "reset-password", "delete-user"), "accounts"),
+}
 """The commands of the package's plugins, and which plugin has each: in its module `commands`, by the same name."""
 
 
