@@ -385,6 +385,8 @@ def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> N
         lines.append(f"Database: {shown(settings.storage_url).partition('?')[0]}")
     if not ini and (secret := stock.secret_file(settings)) and secret.exists():
         lines.append(f"Secret of the user ids: {secret} (keep it with the database)")
+    if "accounts" in settings.includes:
+        lines.append("Accounts: `kobako create-user` makes one")
     if any(each.kind == "basicauth" for each in settings.policies):
         lines.append(f"Try: curl -u alice:secret -X PUT {url}buckets/first")
     # What reads log entries from standard output gets nothing else there.
