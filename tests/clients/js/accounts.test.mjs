@@ -7,10 +7,14 @@ import KintoClient from "kinto-http/dist/kinto-http.min.js";
 const REMOTE = process.env.KOBAKO_ACCOUNTS_URL;
 const name = `js-${process.pid}-${Date.now()}`;
 
-/** Return a client of the user of an account, or of nobody. */
+/** Return the headers by which the user of the account says who they are. */
+function login(password) {
+  return { Authorization: "Basic " + btoa(`${name}:${password}`) };
+}
+
+/** Return a client of that user, or of nobody. */
 function client(password) {
-  const headers = password ? { Authorization: "Basic " + btoa(`${name}:${password}`) } : {};
-  return new KintoClient(REMOTE, { headers });
+  return new KintoClient(REMOTE, { headers: password ? login(password) : {} });
 }
 
 test("an account is created, used, and given another password", async () => {
@@ -18,8 +22,12 @@ test("an account is created, used, and given another password", async () => {
   const created = await client().createAccount(name, "first");
   const bucket = client("first").bucket(name);
   await client("first").createBucket(name);
-  const change = { method: "PATCH", path: `/accounts/${name}`, body: { data: { password: "second" } } };
-  await client("first").execute({ ...change, headers: { "Content-Type": "application/json" } });
+  await client("first").execute({
+    method: "PATCH",
+    path: `/accounts/${name}`,
+    headers: login("first"),
+    body: { data: { password: "second" } },
+  });
 
   assert.equal(created.data.id, name);
   assert.deepEqual(created.permissions, { write: [`account:${name}`] });
