@@ -25,8 +25,8 @@ from kobako import (
     Target,
     Transaction,
     invalid,
+    objects,
 )
-from kobako.databases.base import PutAside
 from kobako.resources import RESOURCES
 from kobako.testing.client import Client
 
@@ -66,7 +66,7 @@ class DeskRights(Rights, frozen=True):
 async def polish(tx: Transaction, target: Target, data: JsonObject, old: Stored | None) -> JsonObject:
     """Have a desk polished outside, where it says how often."""
     for number in range(data.get("polish", 0)):
-        data = {**data, f"shine {number}": tx.aside((target.id, number), lambda n=number: shine(n))}
+        data = {**data, f"shine {number}": await tx.aside((target.id, number), lambda n=number: shine(n))}
     return data
 
 
@@ -99,6 +99,7 @@ DESK = Resource(
     rights=DeskRights,
 )
 OAK = {"wood": "oak"}
+OAK_TO_POLISH = {**OAK, "polish": 1}
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ async def test_work_that_fails_is_the_answer(mat: Client) -> None:
         raise invalid("body", "data.polish", "no polish left")
 
     async def prepare(tx: Transaction, target: Target, data: JsonObject, old: Stored | None) -> JsonObject:
-        return {**data, "shine": tx.aside("shine", fail)}
+        return {**data, "shine": await tx.aside("shine", fail)}
 
     shelf = Resource(name="shelf", path="/shelves", creators=("system.Everyone",), prepare=prepare)
     async with Client(App(SETTINGS, [shelf])) as client:
@@ -232,11 +233,12 @@ async def test_work_that_fails_is_the_answer(mat: Client) -> None:
 
 
 async def test_outside_of_requests_nothing_is_put_aside(mat: Client) -> None:
-    with pytest.raises(PutAside, match="belongs outside of a unit of work"):
-        async with mat.app.transaction(DESK.target("/desks")) as tx:
-            tx.aside("x", lambda: shine(1))
+    target = DESK.target("/desks", "first")
+    async with mat.app.transaction(target) as tx:
+        await objects.write(tx, target, OAK_TO_POLISH, old=None, by=None)
 
-    assert SHINING == []
+    assert (await mat.get("/desks/first")).data["shine 0"] == "shining 0"
+    assert SHINING == [0]
 
 
 async def test_settings_and_rules_of_ones_own_go_together() -> None:

@@ -28,6 +28,7 @@ from kobako import Listener, Plugin
 from kobako.cache.memory import MemoryCache
 from kobako.databases.base import BackendUnavailable
 from kobako.plugins.accounts import vault
+from kobako.plugins.accounts.account import ACCOUNTS as LIST
 from kobako.plugins.accounts.hashing import MOST_WAITING, Hasher
 from kobako.plugins.accounts.login import verified_key
 from kobako.testing.client import Client
@@ -359,6 +360,35 @@ async def test_too_many_at_once_are_told_to_come_later(alice: Client, gate: Gate
     assert len(set(await asyncio.gather(*hashing))) == MOST_WAITING
 
 
+async def test_of_many_who_take_a_name_at_once_one_has_it(alice: Client) -> None:
+    names = ["carol"] * 8 + [f"user{number}" for number in range(4)]
+    passwords = [f"secret {number}" for number in range(len(names))]
+
+    answers = await asyncio.gather(
+        *[
+            alice.anonymous().put(f"/accounts/{name}", data={"password": password})
+            for name, password in zip(names, passwords, strict=True)
+        ]
+    )
+
+    assert sorted(each.status for each in answers) == [201] * 5 + [401] * 7
+    [winner] = [password for answer, password in zip(answers[:8], passwords, strict=False) if answer.status == 201]
+    assert await status(alice.as_user("carol", winner), "/accounts/carol") == 200
+
+
+async def test_changes_at_once_are_made_one_after_the_other(alice: Client) -> None:
+    admin = await first_admin(alice)
+    assert await status(admin, "/accounts/admin") == 200
+
+    answers = await asyncio.gather(*[admin.patch(ALICE, data={"password": f"{n}", f"by{n}": n}) for n in range(6)])
+
+    assert [each.status for each in answers] == [200] * 6
+    last = max(answers, key=lambda each: each.etag)
+    assert {f"by{n}" for n in range(6)} <= last.data.keys()
+    [password] = [f"{n}" for n, each in enumerate(answers) if each is last]
+    assert await status(alice.as_user("alice", password)) == 200
+
+
 # Seen nowhere
 
 
@@ -421,10 +451,8 @@ def admin_next(page: Any) -> str:
 
 async def stored_texts(client: Client) -> AsyncIterator[str]:
     """Yield what the list of accounts has stored."""
-    from kobako.plugins.accounts.account import ACCOUNT
-
     async with client.app.site.backends.begin() as tx:
-        for each in await tx.storage.list(ACCOUNT.target("/accounts").place):
+        for each in await tx.storage.list(LIST):
             yield each.json()
 
 

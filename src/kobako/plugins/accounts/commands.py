@@ -65,7 +65,7 @@ def create_user(ini: Path | None, level: int | None, username: str | None, passw
     async def create(app: App) -> None:
         hash = await Hasher(options.read(settings)).hash(password)
         for attempt in attempts():
-            async with attempt, app.site.backends.begin(account.lists_of(name)) as tx:
+            async with attempt, app.site.backends.begin([account.ACCOUNTS]) as tx:
                 await account.install(tx, name, hash)
 
     _run(settings, create)
@@ -79,7 +79,7 @@ def list_users(ini: Path | None, level: int | None) -> None:
     async def names(app: App) -> list[str]:
         for attempt in attempts():
             async with attempt, app.site.backends.begin() as tx:
-                found = await tx.storage.list(_accounts(tx).place, Selection(sort=(Sort("id"),)))
+                found = await tx.storage.list(account.ACCOUNTS, Selection(sort=(Sort("id"),)))
         return [each.id for each in found]
 
     for name in _run(_settings(ini, level, "list users", writes=False), names):
@@ -101,7 +101,7 @@ def reset_password(ini: Path | None, level: int | None, username: str, password:
     async def reset(app: App) -> None:
         hash = await Hasher(options.read(settings)).hash(new)
         for attempt in attempts():
-            async with attempt, app.site.backends.begin(account.lists_of(username)) as tx:
+            async with attempt, app.site.backends.begin([account.ACCOUNTS]) as tx:
                 await _replace_hash(tx, username, hash)
 
     _run(settings, reset)
@@ -128,14 +128,13 @@ def delete_user(ini: Path | None, level: int | None, username: str, with_data: b
 
 
 async def _replace_hash(tx: Transaction, name: str, hash: str) -> None:
-    target = _accounts(tx).at(name)
-    found = await tx.storage.get(target.place, name)
+    found = await tx.storage.get(account.ACCOUNTS, name)
     if found is None:
         raise Failure(f"There is no account '{name}'.")
-    secret = await vault.find(tx.storage, name) or vault.Secret(hash)
+    secret = await vault.find_to_write(tx.storage, name) or vault.Secret(hash)
     await vault.keep(tx.storage, name, replace(secret, hash=hash, reset=None))
     # Whoever watches the account learns that it has changed.
-    await tx.storage.put(target.place, name, found.text)
+    await tx.storage.put(account.ACCOUNTS, name, found.text)
 
 
 async def _delete(tx: Transaction, name: str, with_data: bool) -> None:
