@@ -14,18 +14,11 @@ from typing import TypeVar
 import click
 from msgspec.structs import replace
 
-from kobako import stock
-from kobako.app import App
+from kobako import App, Selection, Settings, Sort, Target, Transaction, attempts, objects, stock
 from kobako.cli import Failure, common, configure_logging, told
-from kobako.databases.base import attempts
-from kobako.model import objects
-from kobako.model.resource import Target
-from kobako.model.transaction import Transaction
 from kobako.plugins.accounts import account, options, ownership, vault
 from kobako.plugins.accounts.hashing import Hasher
-from kobako.protocol.selection import Selection, Sort
 from kobako.server import stock_app
-from kobako.settings import Settings
 
 T = TypeVar("T")
 
