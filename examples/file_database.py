@@ -172,7 +172,7 @@ class FileStorage:
             kind, gone = each.state.place.resource, sum(stored.deleted for stored in each.objects.values())
             known = found.get(kind, Total(0, 0))
             found[kind] = Total(known.objects + len(each.objects) - gone, known.tombstones + gone)
-        return found
+        return {kind: each for kind, each in found.items() if each != Total(0, 0)}
 
     async def states(self, after: Place | None = None, limit: int = 1000) -> Sequence[ListState]:
         found = sorted((each.state for each in self._unit.content.lists.values()), key=_by_parent)

@@ -42,7 +42,11 @@ Command = Callable[..., Any]
 OF_UPKEEP = ("purge-deleted", "delete-collection", "flush-cache")
 """The commands of the module `upkeep`."""
 
-OF_PLUGINS: dict[str, str] = {"rebuild-quotas": "quotas", "sweep-attachments": "attachments"}
+OF_PLUGINS: dict[str, str] = {
+    "rebuild-quotas": "quotas",
+    "sweep-attachments": "attachments",
+    **dict.fromkeys(("create-user", "list-users", "reset-password", "delete-user"), "accounts"),
+}
 """The commands of the package's plugins, and which plugin has each: in its module `commands`, by the same name."""
 
 
@@ -391,6 +395,8 @@ def _greet(settings: "Settings", ini: Path | None, listener: socket.socket) -> N
         lines.append(f"Database: {shown(settings.storage_url).partition('?')[0]}")
     if not ini and (secret := stock.secret_file(settings)) and secret.exists():
         lines.append(f"Secret of the user ids: {secret} (keep it with the database)")
+    if "accounts" in settings.includes:
+        lines.append("Accounts: `kobako create-user` makes one")
     if any(each.kind == "basicauth" for each in settings.policies):
         lines.append(f"Try: curl -u alice:secret -X PUT {url}buckets/first")
     # What reads log entries from standard output gets nothing else there.

@@ -91,7 +91,7 @@ def advice(settings: Settings) -> list[str]:
     found = [
         f"Setting '{name}_principals' has {EVERYONE}: no user name is needed for that."
         for name, principals in settings.principals_by_permission.items()
-        if EVERYONE in principals and name != "permissions_read"
+        if EVERYONE in principals and name not in ("permissions_read", "account_create")
     ]
     secret = settings.userid_hmac_secret
     if settings.policies and (secret.lower() in EXAMPLE_SECRETS or len(secret) < 16):

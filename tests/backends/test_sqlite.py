@@ -431,6 +431,8 @@ class TestSQL:
             for module in (storage, permission)
             for name, statement in vars(module).items()
             if isinstance(statement, str) and statement.split()[:1] and statement.split()[0] in VERBS
+            # The counters endpoint counts everything there is.
+            if name != "TOTALS"
         ],
     )
     async def test_no_statement_goes_through_a_table(self, database: SQLiteDatabase, statement: str) -> None:

@@ -32,6 +32,19 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert "Traceback" not in server.output, server.output
 
 
+@pytest.fixture(scope="session")
+def accounts_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of another server, where users have accounts."""
+    folder = tmp_path_factory.mktemp("accounts")
+    (folder / "kobako.ini").write_text(
+        "[app:main]\nkobako.includes = kinto.plugins.accounts\nkobako.userid_hmac_secret = of the tests of clients\n"
+        "kobako.account_create_principals = system.Everyone\nmultiauth.policies = account\n"
+    )
+    with running(folder, "--workers", "2") as server:
+        yield server.url
+        assert "Traceback" not in server.output, server.output
+
+
 @pytest.fixture
 def bucket(request: pytest.FixtureRequest) -> str:
     """A bucket id of the test's own, since all tests share a server."""

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.clients
 
 
 @pytest.mark.parametrize("scenarios", sorted(JS.glob("*.test.mjs")), ids=lambda path: path.name)
-def test_the_scenarios_of_a_client_pass(node: str, server_url: str, scenarios: Path):
-    environ = {**os.environ, "KOBAKO_URL": server_url, "KOBAKO_PAGE": str(PAGE)}
+def test_the_scenarios_of_a_client_pass(node: str, server_url: str, accounts_url: str, scenarios: Path):
+    urls = {"KOBAKO_URL": server_url, "KOBAKO_ACCOUNTS_URL": accounts_url}
+    environ = {**os.environ, **urls, "KOBAKO_PAGE": str(PAGE)}
 
     done = subprocess.run(
         [node, "--test-reporter=tap", scenarios.name], cwd=JS, env=environ, capture_output=True, text=True

@@ -69,7 +69,7 @@ def acls_are_shown_to_readers(patch: Patch) -> None:
 
 
 def acls_are_shown_to_writers_by_inheritance(patch: Patch) -> None:
-    patch.setattr(checks, "visible", lambda call, acl: acl)
+    patch.setattr(checks, "visible", lambda rights, acl: acl)
 
 
 def a_412_shows_what_there_is(patch: Patch) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from tests.conftest import SETTINGS
 
 from kobako.app import App
-from kobako.plugins.accounts.account import install, lists_of
+from kobako.plugins.accounts.account import ACCOUNTS as LIST
+from kobako.plugins.accounts.account import install
 from kobako.plugins.accounts.hashing import Hasher
 from kobako.plugins.accounts.options import Options
 from kobako.resources import RESOURCES
@@ -59,7 +60,7 @@ async def sign_up(client: Client, name: str, password: str = "secret", **data: A
 
 async def first_admin(client: Client, hash: str = "") -> Client:
     """Return a client of `admin`, whose account is made as the command line does; or with a hash from elsewhere."""
-    async with client.app.site.backends.begin(lists_of("admin")) as tx:
+    async with client.app.site.backends.begin([LIST]) as tx:
         await install(tx, "admin", hash or await Hasher(QUICK).hash("secret"))
     return client.as_user("admin")
 

@@ -236,6 +236,18 @@ async def test_the_list_is_ones_own_account_but_for_administrators_who_may_read(
     assert head.headers["Total-Records"] == "1"
 
 
+async def test_the_etag_of_the_list_is_that_of_all_accounts(server: Client) -> None:
+    """As that of any list of which one sees a part: whoever polls misses nothing."""
+    alice = server.as_user("alice")
+    before = await alice.get("/accounts")
+    await sign_up(server, "carol")
+    after = await alice.get("/accounts")
+
+    assert after.data == before.data
+    assert after.etag > before.etag
+    assert (await alice.get(f"/accounts?_since={before.etag}")).data == []
+
+
 async def test_an_administrator_who_may_not_read_lists_their_own(server: Client) -> None:
     assert [each["id"] for each in (await server.as_user("admin").get("/accounts")).data] == ["admin"]
 

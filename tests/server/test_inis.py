@@ -52,7 +52,7 @@ def test_a_file_of_today_is_served_as_it_says(tmp_path: Path) -> None:
         hello = api.call("GET", "/v1/")[2]
         assert (hello["project_name"], hello["project_docs"]) == ("Café", "https://example.org/docs?%20")
         assert hello["url"] == "https://api.example.org/v1/"
-        assert {"schema", "permissions_endpoint"} <= hello["capabilities"].keys()
+        assert {"schema", "permissions_endpoint", "accounts"} <= hello["capabilities"].keys()
         assert api.call("GET", "/v1/__version__")[2] == {"name": "blog"}
 
         api.call("PUT", "/v1/buckets/blog")

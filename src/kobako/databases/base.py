@@ -43,7 +43,7 @@ class PutAside(Exception):
     """
 
     def __init__(self, key: Hashable, work: Callable[[], Awaitable[Any]], results: dict[Hashable, Any]) -> None:
-        super().__init__("work that belongs outside of a unit of work was met in one that does not begin anew")
+        super().__init__("work is put aside, and the unit begins anew")
         self._key, self._work, self._results = key, work, results
 
     async def do(self) -> None:

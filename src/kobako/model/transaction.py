@@ -83,12 +83,14 @@ class Transaction:
             self.groups[user] = await self.permission.groups(user)
         return self.groups[user]
 
-    def aside(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of work that takes its time: it is done while no list is locked.
+    async def aside(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of work that takes its time: in a request it is done while no list is locked.
 
         For that, the transaction of a request is undone, the work is done, and the request is served anew; then the
         result is there. So the work must not depend on what was read, but for what `key` has of it.
         """
+        if self._results is None:
+            return await work()
         if key not in self._results:
             raise PutAside(key, work, self._results)
         found: T = self._results[key]
@@ -166,7 +168,7 @@ class Backends:
     ) -> "Beginning":
         """Begin a transaction that writes these lists and may delete these objects, or one that only reads.
 
-        `results` are those of work that earlier attempts put aside.
+        `results` are those of work that earlier attempts put aside; without them nothing is put aside.
         """
         return Beginning(self, self.database.begin(lists, emptied), results)
 

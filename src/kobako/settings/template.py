@@ -6,6 +6,7 @@ Source: objects, section 26.3.
 import secrets
 from typing import Any
 
+from kobako.settings import dotted
 from kobako.settings.fields import EventListener, Policy, family_docs, rows
 
 URLS = {
@@ -18,6 +19,16 @@ URLS = {
 }
 
 MEMCACHED_HOSTS = "127.0.0.1:11211 127.0.0.2:11211"
+
+INCLUDED = ("default_bucket", "admin", "accounts", "# history")
+"""The plugins that are switched on, or offered in a comment: those of them that are there."""
+
+OF_ACCOUNTS = {
+    "account_create_principals": "Who may create accounts: anybody may sign up.",
+    "account_write_principals": "Who may change any account: `kobako create-user -u admin` makes this one.",
+    "bucket_create_principals": "Who may create buckets; users have a default bucket of their own.",
+}
+"""Sentences about settings that are in no table."""
 
 TEMPLATE = """\
 # Configuration of Kobako. Lines that begin with # are comments: most show a setting with its default.
@@ -81,10 +92,14 @@ def render(backend: str, cache_backend: str, host: str) -> str:
         "cache_hosts": MEMCACHED_HOSTS if cache_backend == "memcached" else "",
         "userid_hmac_secret": secrets.token_hex(32),
         "default_bucket_hmac_secret": secrets.token_hex(32),
-        "multiauth.policies": "basicauth",
-        "bucket_create_principals": "system.Authenticated",
+        "includes": _included(),
+        "multiauth.policies": "account",
+        "multiauth.policy.account.use": "kinto.plugins.accounts.AccountsPolicy",
+        "account_create_principals": "system.Everyone",
+        "account_write_principals": "account:admin",
+        "bucket_create_principals": "account:admin",
     }
-    docs = {row.name: row.doc for row in rows()}
+    docs = {row.name: row.doc for row in rows()} | OF_ACCOUNTS
     follows = {"permission_backend": backend, "permission_url": active["storage_url"], "prometheus_prefix": "null"}
     # Values are interpolated, so a URL's %(here)s goes in as it is.
     return TEMPLATE.format(
@@ -99,9 +114,15 @@ def render(backend: str, cache_backend: str, host: str) -> str:
     )
 
 
+def _included() -> str:
+    names = [each for each in INCLUDED if each.removeprefix("# ") in dotted.PLUGINS]
+    return "".join(f"\n    {each}" for each in names)
+
+
 def _active(name: str, value: str, doc: str) -> str:
     prefix = "" if name.startswith("multiauth.") else "kobako."
-    return (f"# {doc}\n" if doc else "") + f"{prefix}{name} = {value}"
+    line = f"{prefix}{name} = {value}".replace(" = \n", " =\n")
+    return (f"# {doc}\n" if doc else "") + line
 
 
 def shown(value: Any) -> str:

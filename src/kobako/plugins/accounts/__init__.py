@@ -34,7 +34,7 @@ def plugin(settings: Settings) -> Plugin:
 
 def _made(settings: Settings, given: Options) -> Plugin:
     # Hashing and mailing have libraries of their own, which not every server has.
-    from kobako.plugins.accounts import account, login, mailer, outbox
+    from kobako.plugins.accounts import account, login, mailer, outbox, vacant
     from kobako.plugins.accounts.hashing import Hasher
     from kobako.plugins.accounts.letters import Letters
     from kobako.plugins.accounts.views import Views
@@ -42,6 +42,8 @@ def _made(settings: Settings, given: Options) -> Plugin:
     hasher = Hasher(given)
     letters = Letters(read_validation(settings)) if given.validation else None
     accounts = account.resource(hasher, letters)
+
+    sending = [partial(outbox.keep_sending, send=mailer.mailer(settings))] if letters else []
 
     async def forget_verified(tx: Transaction, event: ObjectsChanged) -> None:
         for change in event.changes:
@@ -54,5 +56,5 @@ def _made(settings: Settings, given: Options) -> Plugin:
         listeners=[Listener(forget_verified, ["update", "delete"], [accounts.name], after_commit=True)],
         capabilities={"accounts": {**DESCRIPTION, "validation_enabled": given.validation}},
         views=Views(accounts, letters).all() if letters else [],
-        tasks=[partial(outbox.keep_sending, send=mailer.mailer(settings))] if letters and not settings.readonly else [],
+        tasks=[vacant.warn, *sending] if not settings.readonly else [],
     )

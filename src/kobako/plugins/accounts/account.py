@@ -33,6 +33,10 @@ ACCOUNT: Final = Resource(
 )
 
 
+ACCOUNTS: Final[Place] = ACCOUNT.target("/accounts").place
+"""The list of all accounts: whoever writes secrets of several lists locks it first."""
+
+
 class Passwords(msgspec.Struct, frozen=True):
     """What becomes of the password of an account that is written; `letters` where addresses are validated."""
 
@@ -44,8 +48,8 @@ class Passwords(msgspec.Struct, frozen=True):
         id = str(target.id)
         if self.letters and old is None:
             self.letters.require_address(id, "body", "data.id")
-        known = await vault.find(tx.storage, id)
-        secret = self._secret(tx, id, data["password"], known)
+        known = await vault.find_to_write(tx.storage, id)
+        secret = await self._secret(tx, id, data["password"], known)
         pending = data.get("validated") is False
         if secret:
             secret = replace(secret, is_pending=pending, activation=secret.activation if pending else None)
@@ -55,11 +59,11 @@ class Passwords(msgspec.Struct, frozen=True):
                 await vault.keep(tx.storage, id, secret)
         return {**data, "password": KEPT}
 
-    def _secret(self, tx: Transaction, id: str, password: str, known: Secret | None) -> Secret | None:
+    async def _secret(self, tx: Transaction, id: str, password: str, known: Secret | None) -> Secret | None:
         """Return the secret with the hash of a new password, which takes its time: no list is locked meanwhile."""
         if password == KEPT:
             return known
-        hash = tx.aside(("password", id, password), partial(self.hasher.hash, password))
+        hash = await tx.aside(("password", id, password), partial(self.hasher.hash, password))
         return replace(known, hash=hash, reset=None) if known else Secret(hash)
 
 
@@ -96,15 +100,10 @@ async def react(tx: Transaction, target: Target, change: Change) -> None:
 async def install(tx: Transaction, id: str, hash: str) -> None:
     """Create an account or replace it, outside of requests: no rights are asked for, and nobody is told.
 
-    The transaction is one that writes `lists_of` the account.
+    The transaction is one that writes ACCOUNTS.
     """
     target = ACCOUNT.target("/accounts", id)
     await vault.keep(tx.storage, id, Secret(hash))
     await tx.storage.put(target.place, id, encode({"password": KEPT}))
     writers = (await tx.permission.acl(target.uri)).get("write", [])
     await tx.permission.replace(target.uri, {"write": list(dict.fromkeys([*writers, f"{KIND}:{id}"]))})
-
-
-def lists_of(id: str) -> list[Place]:
-    """Return the lists in which an account is kept."""
-    return [ACCOUNT.target("/accounts").place, vault.place(id)]

@@ -72,8 +72,8 @@ class Login(msgspec.Struct, frozen=True):
 
     async def _is_right(self, name: str, password: str, secret: Secret | None, request: Request) -> bool:
         key = verified_key(self.settings, name)
-        proof = _mac(key, f"{secret.hash}:{password}") if secret else ""
-        if secret and await self._was_verified(key, proof):
+        proof = _mac(key, f"{secret.hash if secret else ''}:{password}")
+        if await self._was_verified(key, proof):
             return True
         if await self.hasher.verify(password, secret.hash if secret else None):
             await self._remember(key, proof)

@@ -81,7 +81,7 @@ class AccountRights(Rights, frozen=True):
         known = {"validated": before["validated"]} if "validated" in before else {}
         if self.is_admin:
             return data if old else {**known, **data}
-        if "validated" in data and data["validated"] is not known.get("validated"):
+        if "validated" in data and data["validated"] != known.get("validated"):
             raise invalid("body", "data.validated", "Only an administrator may say whether data.validated")
         return {**data, **known}
 

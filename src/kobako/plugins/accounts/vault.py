@@ -56,6 +56,12 @@ async def find(storage: Storage, account: str) -> Secret | None:
     return _decoder.decode(found.text) if found else None
 
 
+async def find_to_write(storage: Storage, account: str) -> Secret | None:
+    """Return the secret of an account that is there, or is made now: nobody else writes it before the commit."""
+    await storage.open(place(account))
+    return await find(storage, account)
+
+
 async def keep(storage: Storage, account: str, secret: Secret) -> None:
     """Keep the secret of an account, in place of the former one."""
     await storage.put(place(account), _ID, encode(secret))

@@ -43,7 +43,8 @@ class Views(msgspec.Struct, frozen=True):
         """Validate the address of an account by the key that was sent there, and return the account."""
         tx, variables = call.tx, call.target.variables
         [target] = self._account(call.request, variables)
-        account, secret = await objects.find(tx, target), await vault.find(tx.storage, variables["account_id"])
+        account = await objects.find(tx, target)
+        secret = await vault.find_to_write(tx.storage, variables["account_id"]) if account else None
         key = secret.activation if secret else None
         if account is None or key is None or not key.is_for(variables["key"], tx.now):
             raise Forbidden("Account ID and activation key do not match")
@@ -57,7 +58,8 @@ class Views(msgspec.Struct, frozen=True):
         tx, id = call.tx, call.target.variables["account_id"]
         self.letters.require_address(id, "path", "id")
         [target] = self._account(call.request, call.target.variables)
-        account, secret = await objects.find(tx, target), await vault.find(tx.storage, id)
+        account = await objects.find(tx, target)
+        secret = await vault.find_to_write(tx.storage, id) if account else None
         if account and secret and not secret.is_pending:
             token = await self.letters.reset(tx, account.data())
             await vault.keep(tx.storage, id, replace(secret, reset=token))
