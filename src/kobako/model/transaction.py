@@ -54,7 +54,7 @@ class Transaction:
     def __init__(self, backends: "Backends", unit: Unit, results: dict[Hashable, Any] | None = None):
         self.backends = backends
         self._unit = unit
-        self._results = {} if results is None else results
+        self._results = results
         self.storage: Storage = unit.storage
         self.permission: Permission = unit.permission
         self.events = EventLog()
