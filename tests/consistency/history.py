@@ -87,6 +87,8 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True, tag="poll", omit_defaults=
     etags: list[int] = []
     changes: list[Seen] = []
     status: int = 200
+    slowest: tuple[float, float] | None = None
+    """When the request began and ended that took longest: of one page."""
 
     @property
     def is_complete(self) -> bool:

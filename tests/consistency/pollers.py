@@ -29,6 +29,11 @@ class Pages:
     etags: list[int] = field(default_factory=list)
     changes: list[Seen] = field(default_factory=list)
     status: int = 200
+    slowest: tuple[float, float] = (0.0, 0.0)
+
+    def time(self, start: float, end: float) -> None:
+        """Note how long a request took."""
+        self.slowest = max(self.slowest, (start, end), key=_duration)
 
     def take(self, answer: Answer) -> None:
         """Add a page."""
@@ -80,6 +85,7 @@ class Poller:
             etags=pages.etags,
             changes=pages.changes,
             status=pages.status,
+            slowest=pages.slowest,
         )
         self._cursors[place] = poll.after
         self._stage.emit(poll)
@@ -101,7 +107,9 @@ class Poller:
         following: str | None = self._url(place, cursor, limit)
         headers = {"If_None_Match": f'"{cursor}"'} if cursor and self._random.random() < 0.3 else {}
         while following:
+            start = self._stage.now()
             answer = await self._get(following, headers if not pages.etags else {})
+            pages.time(start, self._stage.now())
             if answer is None or answer.status != 200:
                 pages.status = answer.status if answer else UNKNOWN
                 break
@@ -130,3 +138,7 @@ class Poller:
         if url and self.style == "newest":
             return self._url(place, cursor, limit, answer.body["data"][-1]["last_modified"])
         return "{0.path}?{0.query}".format(urlsplit(url)) if url else None
+
+
+def _duration(span: tuple[float, float]) -> float:
+    return span[1] - span[0]

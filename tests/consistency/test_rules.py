@@ -44,6 +44,7 @@ GOOD: list[Any] = [
     pytest.param(
         [CREATED, poll(1, 0, 5, seen(5)), op(2, 8), poll(3, 5, 8, seen(8)), rest(seen(8))], id="polls follow writes"
     ),
+    pytest.param([CREATED, poll(1, 0, 5, seen(5), end=30, slowest=(1, 2)), rest(seen(5))], id="many quick pages"),
     pytest.param([CREATED, poll(1, 0, 5, seen(5)), poll(2, 5, 5, status=304, etags=[]), rest(seen(5))], id="a 304"),
     pytest.param(
         [
@@ -121,6 +122,7 @@ BAD: list[Any] = [
     pytest.param("S5", [op(0, status=0)], id="no answer without a fault"),
     pytest.param("S5", [Fault(start=0, end=1, kind="cut"), op(20, status=0)], id="no answer long after a fault"),
     pytest.param("O2", [Fault(start=0, end=1, kind="cut"), op(0.5, 5, end=12)], id="stuck after a fault"),
+    pytest.param("O2", [op(0, 5), poll(1, 0, 5, Seen("r1", 5, "t5"), end=30, slowest=(1, 12))], id="a page is late"),
     pytest.param("C15", [op(0, status=500)], id="a defect"),
     pytest.param("C15", [poll(0, 0, 0, status=500, etags=[])], id="a poll met a defect"),
     pytest.param("C15", [poll(0, 0, 0, status=404, etags=[])], id="a poll of what is there is a 404"),

@@ -129,6 +129,19 @@ async def test_what_was_verified_is_not_hashed_again_for_a_while(verified: list[
     assert counts == [1, 1, 1, 1, 1, 1, 2]
 
 
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+async def test_what_was_refused_is_not_hashed_again_for_a_while(
+    alice: Client, verified: list[str | None], name: str
+) -> None:
+    """Users of basicauth would cost a hash at each request."""
+    for _ in range(3):
+        assert await status(alice.as_user(name, "wrong")) == 401
+    assert len(verified) == 1
+
+    assert await status(alice.as_user(name, "wrong again")) == 401
+    assert len(verified) == 2
+
+
 async def test_the_cache_has_no_password_and_no_hash(alice: Client) -> None:
     assert await status(alice) == 200
 

@@ -38,13 +38,16 @@ class Answers(Rule):
             yield Finding("C22", f"somebody who may only create replaced what was there: {op}")
         elif op.status not in (0, 503) and not _is_expected(op):
             yield Finding("S5" if op.status == 409 else "C15", f"answered {op.status}: {op}")
-        self._note(Request(op.start, op.end, op), op.is_unknown)
+        request = Request(op.start, op.end, op)
+        self._note(request, request, op.is_unknown)
 
     def poll(self, poll: Poll) -> Iterable[Finding]:
         """Judge a status of a poller."""
         if poll.status not in (200, 304, 0, 503) and (poll.status != 404 or poll.list != VOLATILE):
             yield Finding("C15", f"answered {poll.status}: {poll}")
-        self._note(Request(poll.start, poll.end, poll), poll.status in (0, 503))
+        # A poll of many pages may take its time; none of its requests may.
+        slowest = Request(*(poll.slowest or (poll.start, poll.end)), poll)
+        self._note(Request(poll.start, poll.end, poll), slowest, poll.status in (0, 503))
 
     def fault(self, fault: Fault) -> Iterable[Finding]:
         """Take note of an excuse; tell of what the server did not take well."""
@@ -63,11 +66,11 @@ class Answers(Rule):
             if late_s > RECOVERY_S:
                 yield Finding("O2", f"stuck for {late_s:.1f} s after all faults were over: {request.what}")
 
-    def _note(self, request: Request, has_failed: bool) -> None:
+    def _note(self, whole: Request, slowest: Request, has_failed: bool) -> None:
         if has_failed:
-            self._failed.append(request)
-        if request.end - request.start > RECOVERY_S:
-            self._slow.append(request)
+            self._failed.append(whole)
+        if slowest.end - slowest.start > RECOVERY_S:
+            self._slow.append(slowest)
 
 
 def _is_expected(op: Op) -> bool:

@@ -1,8 +1,8 @@
 """Who calls, by name and password of an account: the policy `account`.
 
-What was verified is remembered in the cache, as a keyed hash of password and stored hash together. The stored one is
-read at each login, so another password, or none, is in force for all workers at its commit, whatever the cache says:
-the cache only spares the hashing.
+What was verified, or refused, is remembered in the cache, as a keyed hash of password and stored hash together. The
+stored one is read at each login, so another password, or none, is in force for all workers at its commit, whatever the
+cache says: the cache only spares the hashing.
 
 Source: objects, 14.4 and 14.5; reliability, P6, P7 and P10.
 """
@@ -73,16 +73,20 @@ class Login(msgspec.Struct, frozen=True):
     async def _is_right(self, name: str, password: str, secret: Secret | None, request: Request) -> bool:
         key = verified_key(self.settings, name)
         proof = _mac(key, f"{secret.hash if secret else ''}:{password}")
-        if await self._was_verified(key, proof):
+        if await self._is_known(key, proof):
             return True
-        if await self.hasher.verify(password, secret.hash if secret else None):
-            await self._remember(key, proof)
-            if secret and self.hasher.is_outdated(secret.hash) and not self.settings.readonly:
-                await self._renew(name, password, secret)
-            return True
+        # Where there is basicauth too, its users send the names of no account with every request.
+        refused_key = _mac(self.settings.userid_hmac_secret, f"accounts:{name}:refused")
+        if not await self._is_known(refused_key, proof):
+            if await self.hasher.verify(password, secret.hash if secret else None):
+                await self._remember(key, proof)
+                if secret and self.hasher.is_outdated(secret.hash) and not self.settings.readonly:
+                    await self._renew(name, password, secret)
+                return True
+            await self._remember(refused_key, proof)
         return secret is not None and await self._is_temporary(name, password, secret, request)
 
-    async def _was_verified(self, key: str, proof: str) -> bool:
+    async def _is_known(self, key: str, proof: str) -> bool:
         """Tell whether the cache knows this proof; it is then known for longer."""
         try:
             known = await self.backends.cache.get(key)
