@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -366,13 +366,17 @@ def progress(level: int | None) -> "Iterator[Tell]":
 async def _prepare(settings: "Settings") -> None:
     """Make a database that is not there yet, and open and close it: what is wrong is told before serving."""
     from kobako import stock
+    from kobako.databases.base import BackendUnavailable
     from kobako.server import stock_app
 
     app = stock_app(settings)
     if stock.is_new(settings) and not settings.readonly:
         await app.migrate()
+    not_run: list[str] = []
     async with app:
-        not_run = [] if stock.is_in_memory(settings) else await app.pending()
+        # A database that is down has been told of, and may come up later.
+        with suppress(BackendUnavailable):
+            not_run = [] if stock.is_in_memory(settings) else await app.pending()
     for sentence in (*app.warnings, *(f"Not run yet, by `kobako migrate`: {each}." for each in not_run)):
         _log.warning("%s", sentence)
 
