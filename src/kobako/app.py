@@ -98,13 +98,14 @@ class App:
 
     async def pending(self) -> list[str]:
         """Return the migrations of plugins that were not run yet, in words. Called while the app is open."""
-        backends = self.site.backends
-        found = [(each.name, await migrations.pending(backends, each.name, each.migrations)) for each in self._plugins]
+        # Not as requests do it, whose time is measured: a process that does not serve has nowhere to tell that.
+        database, plugins = self._database, self._plugins
+        found = [(each.name, await migrations.pending(database, each.name, each.migrations)) for each in plugins]
         return [f"plugin {plugin}: {name}" for plugin, names in found for name in names]
 
     async def _migrate(self, plugin: Plugin) -> list[str]:
         works = {name: partial(work, self) for name, work in plugin.migrations.items()}
-        done = await migrations.run(self.site.backends, plugin.name, works)
+        done = await migrations.run(self._database, plugin.name, works)
         for work in plugin.upkeep:
             done += await work(self)
         return done

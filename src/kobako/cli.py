@@ -183,7 +183,7 @@ def migrate(ini: Path | None, level: int | None, dry_run: bool) -> None:
         elif dry_run:
             _log.info("Would bring the schema of %s up to date.", shown(settings.storage_url) or "memory")
         else:
-            done = asyncio.run(stock_app(settings).migrate())
+            done = asyncio.run(stock_app(stock.without_metrics(settings)).migrate())
             for step in done or ["There is nothing to do."]:
                 _log.info("%s", step)
 
@@ -369,7 +369,8 @@ async def _prepare(settings: "Settings") -> None:
     from kobako.databases.base import BackendUnavailable
     from kobako.server import stock_app
 
-    app = stock_app(settings)
+    # It serves nothing, so it measures nothing.
+    app = stock_app(stock.without_metrics(settings))
     if stock.is_new(settings) and not settings.readonly:
         await app.migrate()
     not_run: list[str] = []

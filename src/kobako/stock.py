@@ -16,6 +16,7 @@ from pathlib import Path
 from kobako.backends import sqlite_path
 from kobako.permission.base import EVERYONE
 from kobako.settings import DEFAULT_PORT, Settings, SettingsError, read_settings
+from kobako.settings.dotted import METRICS
 
 INI_VARIABLES = ("KOBAKO_INI", "KINTO_INI")
 INI_PLACES = (Path("config/kobako.ini"), Path("kobako.ini"), Path("config/kinto.ini"))
@@ -65,6 +66,11 @@ def is_new(settings: Settings) -> bool:
     from kobako.databases import sqlite
 
     return sqlite.is_empty(sqlite_path("storage_url", settings.storage_url))
+
+
+def without_metrics(settings: Settings) -> Settings:
+    """Return the settings of a process that serves nothing."""
+    return replace(settings, includes=tuple(each for each in settings.includes if each not in METRICS), statsd_url=None)
 
 
 def check_workers(settings: Settings, workers: int) -> None:

@@ -128,9 +128,9 @@ def tombstones_are_dropped() -> None:
     """List no deletion (S9)."""
     page = objects.page
 
-    async def without(tx: Transaction, target: Any, query: Any, *others: Any) -> objects.Page:
+    async def without(tx: Transaction, target: Any, query: Any, *others: Any, **more: Any) -> objects.Page:
         live = msgspec.structs.replace(query.selection, tombstones=False)
-        return await page(tx, target, msgspec.structs.replace(query, selection=live), *others)
+        return await page(tx, target, msgspec.structs.replace(query, selection=live), *others, **more)
 
     objects.page = without
 
