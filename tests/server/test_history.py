@@ -78,7 +78,7 @@ def test_s6_writers_of_different_collections_of_a_bucket_meet_no_error_and_a_pol
         environ = postgresql.environ(server.url("s6"), **environ)
     if kind == "redis":
         valkey: Valkey = request.getfixturevalue("valkey")
-        environ = postgresql.environ(valkey.url(7), **environ)
+        environ = postgresql.environ(valkey.url(6), **environ)
         environ |= {"KOBAKO_STORAGE_BACKEND": "redis", "KOBAKO_PERMISSION_BACKEND": "redis"}
     with running(tmp_path, "--workers", str(PROCESSES), environ=environ) as kobako:
         api = Api(kobako.port)
