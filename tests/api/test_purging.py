@@ -12,7 +12,7 @@ from tests.api.sharing import B, C, create
 
 from kobako.app import App
 from kobako.databases.base import Database
-from kobako.model import purging
+from kobako.model import objects, purging
 from kobako.model.tasks import Tasks
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
@@ -74,6 +74,28 @@ async def test_s20_a_poller_that_may_have_missed_a_deletion_is_told(client: Clie
     assert (await client.request("HEAD", f'{RECORDS}?_since="{since}"')).status == 410
     [part] = (await client.batch({"path": f"{RECORDS}?_since={since}"})).json["responses"]
     assert part["status"] == 410
+
+
+async def test_s20_a_purge_in_the_middle_of_a_batch_is_told_or_comes_too_late(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S20: a batch that writes elsewhere does not hold still the lists that it reads."""
+    await client.put(f"{RECORDS}/live")
+    since = await deleted(client, "r1")
+    page, purges = objects.page, list[asyncio.Task[Any]]()
+
+    async def after_a_purge(*arguments: Any, **more: Any) -> objects.Page:
+        purges.append(asyncio.create_task(purging.purge(database(client))))
+        # Where the whole database is locked it has to wait for the batch.
+        await asyncio.wait(purges, timeout=0.3)
+        return await page(*arguments, **more)
+
+    monkeypatch.setattr(objects, "page", after_a_purge)
+    answer = await client.batch({"method": "PUT", "path": f"{OTHERS}/o"}, {"path": f"{RECORDS}?_since={since}"})
+    await asyncio.gather(*purges)
+
+    [_, polled] = answer.json["responses"]
+    assert polled["status"] == 410 or [each["id"] for each in polled["body"]["data"]] == ["r1"]
 
 
 async def test_s20_who_has_heard_of_all_deletions_goes_on(client: Client) -> None:
