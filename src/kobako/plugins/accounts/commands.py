@@ -113,7 +113,7 @@ def delete_user(ini: Path | None, level: int | None, username: str, with_data: b
             touched = await ownership.targets(app, username) if with_data else []
             async with attempt, app.transaction(account.ACCOUNT.target("/accounts"), *touched) as tx:
                 await _delete(tx, username, with_data)
-                deleted = await ownership.dispossess(app, tx, username) if with_data else 0
+                deleted = await ownership.dispossess(tx, username) if with_data else 0
         return deleted
 
     deleted = _run(_settings(ini, level, "delete a user"), delete)

@@ -10,16 +10,16 @@ from kobako.plugins.accounts.options import KIND
 async def targets(app: App, name: str) -> list[Target]:
     """Return the objects that a user has rights on, by permissions of their own: those above before those below."""
     async with app.site.backends.begin() as tx:
-        return await _held(app, tx, name)
+        return await _held(tx, name)
 
 
-async def dispossess(app: App, tx: Transaction, name: str) -> int:
+async def dispossess(tx: Transaction, name: str) -> int:
     """Delete what only this user may write, take the user's rights on the rest; return how many were deleted.
 
     What is below a deleted object goes with it, whosever it is.
     """
     principal, deleted = f"{KIND}:{name}", 0
-    for target in await _held(app, tx, name):
+    for target in await _held(tx, name):
         acl = await tx.permission.acl(target.uri)
         stored = await objects.find(tx, target)
         if stored and set(acl.get("write", ())) == {principal}:
@@ -33,17 +33,7 @@ async def dispossess(app: App, tx: Transaction, name: str) -> int:
     return deleted
 
 
-async def _held(app: App, tx: Transaction, name: str) -> list[Target]:
+async def _held(tx: Transaction, name: str) -> list[Target]:
     uris = {uri for uri, _ in await tx.permission.held({f"{KIND}:{name}"})}
-    found = [_target(app, uri) for uri in sorted(uris, key=lambda uri: (uri.count("/"), uri))]
+    found = [tx.resources.target(uri) for uri in sorted(uris, key=lambda uri: (uri.count("/"), uri))]
     return [each for each in found if each]
-
-
-def _target(app: App, uri: str) -> Target | None:
-    """Return the object that a URI names, None where no object has such a URL."""
-    route = app.site.routes.match(uri)
-    if route is None or route.kind != "object" or route.resource is None:
-        return None
-    list_uri, _, id = uri.rpartition("/")
-    target: Target = route.resource.target(list_uri, id)
-    return target
