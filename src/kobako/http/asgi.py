@@ -4,8 +4,9 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -60,13 +61,25 @@ def _require_measure(scope: Scope) -> None:
 def _require_host(headers: dict[str, str]) -> None:
     """Raise BadRequest for a Host that is none, or several (RFC 9112, section 3.2)."""
     host = headers.get("host", "")
-    if not _HOST.fullmatch(host):
+    if not _is_host(host):
         raise BadRequest(f"The Host header is not a host and a port: {host[:100]}")
 
 
+@lru_cache(16)
+def _is_host(text: str) -> bool:
+    return _HOST.fullmatch(text) is not None
+
+
 def _headers(scope: Scope) -> dict[str, str]:
+    raw = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    return headers if len(headers) == len(raw) else _joined(raw)
+
+
+def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers of which some were sent several times (RFC 9110, section 5.2)."""
     headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
+    for raw_name, raw_value in raw:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
@@ -99,7 +112,8 @@ def _path(scope: Scope) -> str:
     raw: bytes | None = scope.get("raw_path")
     if raw is None:
         return str(scope["path"])
-    return unquote_to_bytes(raw.partition(b"?")[0]).decode(errors="surrogateescape")
+    path = raw.partition(b"?")[0]
+    return (unquote_to_bytes(path) if b"%" in path else path).decode(errors="surrogateescape")
 
 
 def _without_default_port(scheme: str, host: str) -> str:
@@ -134,11 +148,7 @@ async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
 
 async def _send(request: Request, response: Response, receive: Receive, send: Send) -> None:
     is_empty = request.method == "HEAD" or response.status in (204, 304)
-    headers = [
-        (name.lower().encode(), line.encode("latin-1", "replace"))
-        for name, value in response.headers.items()
-        for line in (value.split("\n") if name == "WWW-Authenticate" else (value,))
-    ]
+    headers = _raw(response.headers)
     if request.method != "HEAD" and response.status != 304:
         headers.append((b"content-length", str(0 if is_empty else response.size).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -146,6 +156,26 @@ async def _send(request: Request, response: Response, receive: Receive, send: Se
         await send_stream(response.stream, receive, send)
     else:
         await send({"type": "http.response.body", "body": b"" if is_empty else response.body})
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    if "WWW-Authenticate" not in headers:
+        return [(_NAMES[name], value.encode("latin-1", "replace")) for name, value in headers.items()]
+    # It is sent once for each of its lines.
+    challenges = headers["WWW-Authenticate"].split("\n")
+    once = {name: value for name, value in headers.items() if name != "WWW-Authenticate"}
+    return [*_raw(once), *((b"www-authenticate", each.encode("latin-1", "replace")) for each in challenges)]
+
+
+class _Names(dict[str, bytes]):
+    """Names of headers as they are sent: plugins bring names, but clients do not, so there are few."""
+
+    def __missing__(self, name: str) -> bytes:
+        self[name] = raw = name.lower().encode()
+        return raw
+
+
+_NAMES: Final = _Names()
 
 
 async def live(app: AbstractAsyncContextManager[Any], receive: Receive, send: Send) -> None:

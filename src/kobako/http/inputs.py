@@ -6,6 +6,7 @@ access has been decided (`Inputs.check`).
 Source: HTTP API, sections 1.6, 2.3 and 2.5.
 """
 
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -100,6 +101,7 @@ def check_behavior(request: Request, problems: list[Problem]) -> None:
         problems.append(Problem("header", "Response-Behavior", f'"{value}" is not one of {", ".join(BEHAVIORS)}'))
 
 
+@lru_cache(64)
 def _takes_json(accept: str) -> bool:
     for item in accept.split(","):
         range_, *parameters = (part.strip().lower() for part in item.split(";"))

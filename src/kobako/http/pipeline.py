@@ -132,6 +132,8 @@ def _final(site: Site, request: Request, error: ApiError | PartFailed) -> Respon
 
 def _writes(site: Site, step: Step, plan: Plan | None, once: Once | None) -> tuple[Collection[Place], Collection[str]]:
     """Return the lists that are locked before anything is read, and the objects whose lists are locked with them."""
+    if plan is None and once is None and step.request.method in routing.SAFE:
+        return (), ()
     targets = [(each.request.method, target) for each in _steps(step, plan) for target in each.writes]
     has_lists = site.backends.resources.children
     # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.

@@ -52,7 +52,7 @@ def flush() -> None:
 def _ask_for_little(rules: Sequence[LogRule]) -> None:
     # What no renderer tells is not asked for: that is half of what an entry costs.
     formats = " ".join(handler.line_format for rule in rules for handler in rule.handlers)
-    is_asked = "%(process" in formats or "%(thread" in formats
+    is_asked = any(f"%({each}" in formats for each in ("process", "thread", "relative"))
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = is_asked
 
 

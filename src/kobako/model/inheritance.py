@@ -8,7 +8,8 @@ and are not inherited.
 Source: objects, 2.2 and 2.6; HTTP API, 5.2.
 """
 
-from typing import Literal
+from functools import lru_cache
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,6 +20,10 @@ Grant = tuple[str, str]
 """A permission in an object's own ACL: (URI, permission)."""
 
 
+LATELY: Final = 4096
+"""How many lists' rules are kept: they follow from names alone, so they never change."""
+
+
 class Right(msgspec.Struct, frozen=True):
     """What is needed, any of: one of these grants, or a place in one of the settings `<kind>_<action>_principals`."""
 
@@ -27,24 +32,28 @@ class Right(msgspec.Struct, frozen=True):
     grants: frozenset[Grant]
 
 
-def lineage(target: Target) -> list[str]:
+def lineage(target: Target) -> tuple[str, ...]:
     """Return the URIs whose ACLs decide about a target: its own, if it has an id, and its ancestors'."""
-    return ancestors(target) if target.id is None else [target.uri, *ancestors(target)]
+    return ancestors(target) if target.id is None else (target.uri, *ancestors(target))
 
 
-def ancestors(target: Target) -> list[str]:
+def ancestors(target: Target) -> tuple[str, ...]:
     """Return the URIs of the objects that a target is in, the nearest first.
 
     >>> from kobako.resources import RECORD
     >>> ancestors(RECORD.target("/buckets/b/collections/c/records"))
-    ['/buckets/b/collections/c', '/buckets/b']
+    ('/buckets/b/collections/c', '/buckets/b')
     """
-    uri, resource, found = target.place.parent, target.resource.parent, []
+    depth, resource = 0, target.resource.parent
     while resource:
-        found.append(uri)
-        # Without its id and the name of its list.
-        uri, resource = uri.rsplit("/", 2)[0], resource.parent
-    return found
+        depth, resource = depth + 1, resource.parent
+    return _ancestors(target.place.parent, depth)
+
+
+@lru_cache(LATELY)
+def _ancestors(uri: str, depth: int) -> tuple[str, ...]:
+    # Without its id and the name of its list.
+    return (uri, *_ancestors(uri.rsplit("/", 2)[0], depth - 1)) if depth else ()
 
 
 def on_list(target: Target, action: Action) -> Right:
@@ -52,15 +61,19 @@ def on_list(target: Target, action: Action) -> Right:
 
     At the root `write` opens neither reading nor creating: there is no parent whose `write` it could be.
     """
-    uris = ancestors(target)
+    return _on_list(target.resource.name, ancestors(target), action)
+
+
+@lru_cache(LATELY)
+def _on_list(kind: str, uris: tuple[str, ...], action: Action) -> Right:
     names = ("write",) if action == "write" else ("write", "read")
     if action == "create":
         grants = {(uri, "write") for uri in uris}
-        grants.update((uri, f"{target.resource.name}:create") for uri in uris[:1])
+        grants.update((uri, f"{kind}:create") for uri in uris[:1])
     else:
         grants = {(uri, name) for uri in uris for name in names}
     actions: tuple[Action, ...] = (action, "write") if uris and action != "write" else (action,)
-    return Right(target.resource.name, actions, frozenset(grants))
+    return Right(kind, actions, frozenset(grants))
 
 
 def on_object(target: Target, action: Action) -> Right:

@@ -100,7 +100,7 @@ def limit(text: str) -> int | None:
 
 def check(params: Params, problems: list[Problem]) -> None:
     """Add to `problems` what is wrong with the types of the parameters that have one."""
-    for name in SCALARS:
+    for name in SCALARS if params else ():
         for text in params.get(name, ())[:1]:
             wrong = f"{params[name]} is not a single value" if len(params[name]) > 1 else _fault(name, text)
             if wrong:

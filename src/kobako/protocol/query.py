@@ -121,6 +121,8 @@ def read_sort(
 
 def read_fields(params: Params, known: Collection[str] | None = None) -> tuple[str, ...]:
     """Return the names in `_fields`; none means all. Raises InvalidParameters."""
+    if "_fields" not in params:
+        return ()
     names = (name.strip() for name in ",".join(params.get("_fields", ())).split(","))
     fields = tuple(name for name in names if name)
     if unknown := [name for name in fields if not _is_known(name, known)]:
