@@ -23,7 +23,7 @@ from kobako.databases.sqlite_readers import Readers
 from kobako.databases.sqlite_session import UNAVAILABLE, Session, unavailable
 from kobako.databases.sqlite_writer import Writer
 from kobako.databases.turnstile import Turnstile
-from kobako.permission.sqlite import SQLitePermission
+from kobako.permission.sqlite import Kept, SQLitePermission
 from kobako.storage.base import Place
 from kobako.storage.sqlite import SQLiteStorage
 from kobako.storage.sqlite_columns import FUNCTIONS
@@ -175,38 +175,39 @@ class SQLiteUnit:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def _use(self, connection: apsw.Connection, *, writes: bool) -> None:
-        self.session = session = Session(connection, writes=writes)
+    def _use(self, connection: apsw.Connection, kept: Kept | None = None) -> None:
+        """Have the unit on this connection: one that keeps what it reads of permissions never writes."""
+        self.session = session = Session(connection, writes=kept is None)
         self.storage = SQLiteStorage(session, self._clock)
-        self.permission = SQLitePermission(session)
+        self.permission = SQLitePermission(session, kept)
 
 
 class ReadingUnit(SQLiteUnit):
     """A unit of work that reads: all of it sees one snapshot, taken at the first statement."""
 
-    __slots__ = ("_connection", "_readers")
+    __slots__ = ("_reader", "_readers")
 
     def __init__(self, readers: Readers, clock: Clock) -> None:
         super().__init__(clock)
         self._readers = readers
 
     async def __aenter__(self) -> "ReadingUnit":
-        self._connection = await self._readers.take()
-        self._use(self._connection, writes=False)
+        self._reader = await self._readers.take()
+        self._use(self._reader.connection, self._reader.kept)
         try:
             self.session.run("BEGIN")
         except BaseException:
-            self._readers.give_back(self._connection)
+            self._readers.give_back(self._reader)
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         try:
-            if self._connection.in_transaction:
+            if self._reader.connection.in_transaction:
                 self.session.run("ROLLBACK")
         finally:
             self.session.end()
-            self._readers.give_back(self._connection)
+            self._readers.give_back(self._reader)
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """Nothing was written, so there is nothing to undo."""
@@ -224,7 +225,7 @@ class WritingUnit(SQLiteUnit):
 
     async def __aenter__(self) -> "WritingUnit":
         await self._writer.enter()
-        self._use(self._writer.connection, writes=True)
+        self._use(self._writer.connection)
         return self
 
     async def __aexit__(

@@ -4,10 +4,20 @@ import logging
 from collections.abc import Callable
 
 import apsw
+import msgspec
 
 from kobako.databases.base import BackendUnavailable
 from kobako.databases.line import Line
 from kobako.databases.sqlite_session import UNAVAILABLE, unavailable
+from kobako.permission.sqlite import Kept
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """A connection, and what it keeps of the permissions it has read."""
+
+    connection: apsw.Connection
+    kept: Kept
+
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +29,11 @@ class Readers:
         self._connect = connect
         self._most = most
         self._timeout_s = timeout_s
-        self._idle: list[apsw.Connection] = []
+        self._idle: list[Reader] = []
         self._opened = 0
-        self._line: Line[apsw.Connection] = Line("a connection to read with", self.give_back)
+        self._line: Line[Reader] = Line("a connection to read with", self.give_back)
 
-    async def take(self) -> apsw.Connection:
+    async def take(self) -> Reader:
         """Return a connection that nobody else uses. Raises BackendUnavailable."""
         if self._idle:
             return self._idle.pop()
@@ -34,18 +44,18 @@ class Readers:
         except UNAVAILABLE as error:
             raise unavailable(error) from error
         self._opened += 1
-        return connection
+        return Reader(connection, Kept())
 
-    def give_back(self, connection: apsw.Connection) -> None:
+    def give_back(self, reader: Reader) -> None:
         """Hand a connection to the next unit."""
-        if not self._line.serve(connection):
-            self._idle.append(connection)
+        if not self._line.serve(reader):
+            self._idle.append(reader)
 
     async def close(self) -> None:
         """Close all connections, once they are given back."""
         try:
             for _ in range(self._opened):
-                (await self.take()).close(True)
+                (await self.take()).connection.close(True)
         except BackendUnavailable:
             logger.warning("a unit of work that reads did not end")
         self._most = self._opened = 0

@@ -17,7 +17,7 @@ from kobako.permission.base import Acl
 from kobako.protocol import etags, jsontext
 from kobako.protocol.errors import ApiError, Conflict, ServerError, ServiceUnavailable
 from kobako.protocol.messages import Request, Response
-from kobako.storage.base import DuplicateTimestamp, Stored
+from kobako.storage.base import DuplicateTimestamp, Stored, jsons
 
 LONGEST_KEPT_S: Final = 2**31 - 1
 """What caches understand at most (RFC 9111, section 1.2.2); a date so far ahead can still be written."""
@@ -45,7 +45,7 @@ def data_response(data: Any, timestamp: int, acl: Acl | None = None) -> Response
 
 def list_response(listed: Sequence[Stored], timestamp: int) -> Response:
     """Return the objects of a list; nothing is decoded for it."""
-    text = '{"data":[' + ",".join([each.json() for each in listed]) + "]}"
+    text = '{"data":[' + jsons(listed) + "]}"
     return json_response(text, 200, etags.headers_for(timestamp))
 
 

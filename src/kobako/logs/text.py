@@ -5,6 +5,7 @@ Source: HTTP API, section 15.4; objects, 26.1; reliability, O14.
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 FORMAT: Final = "%(levelname)-5s  %(message)s"
@@ -25,7 +26,8 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self, line_format: str = FORMAT, datefmt: str | None = None, *, colours: bool = False) -> None:
         super().__init__(line_format, datefmt)
-        self._painted = _painted if colours else _plain
+        self._painted = painted = _painted if colours else _plain
+        self._named = lru_cache(256)(lambda name: painted(f"{name}=", DIM))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of an entry; the traceback of an exception is further in, on lines of its own."""
@@ -43,14 +45,11 @@ class TextFormatter(logging.Formatter):
         words = []
         if "path" in fields:
             code = str(fields.get("code", "?"))
-            words += [
-                painted(_request(fields), BOLD),
-                painted(code, _OF_STATUS.get(code[:1], BOLD)),
-                f"({fields.get('t', '?')} ms)",
-            ]
+            status = painted(code, _OF_STATUS.get(code[:1], BOLD))
+            words.append(f"{painted(_request(fields), BOLD)} {status} ({fields.get('t', '?')} ms)")
         if message := record.getMessage():
             words.append(painted(printable(message), _of_level(record.levelno)))
-        return words + [f"{painted(f'{name}=', DIM)}{_value(fields[name])}" for name in sorted(fields.keys() - REQUEST)]
+        return words + [f"{self._named(name)}{_value(fields[name])}" for name in sorted(fields) if name not in REQUEST]
 
 
 def printable(text: str) -> str:
@@ -79,8 +78,9 @@ def _of_level(level: int) -> str:
 
 
 def _request(fields: Mapping[str, Any]) -> str:
-    query = "&".join(f"{name}={value}" for name, value in fields.get("querystring", {}).items())
-    url = f"{fields['path']}?{query}" if query else fields["path"]
+    url = fields["path"]
+    if asked := fields.get("querystring"):
+        url = f"{url}?{'&'.join([f'{name}={value}' for name, value in asked.items()])}"
     return f'"{_quoted(fields.get("method", "?")):<5} {_quoted(url)}"'
 
 

@@ -42,6 +42,9 @@ class Page(msgspec.Struct, frozen=True):
     following: Token | None
 
 
+NOTHING: Final = Page((), None)
+
+
 async def find(tx: Transaction, target: Target) -> Stored | None:
     """Return an object, None if there is none (any more)."""
     assert target.id is not None

@@ -13,6 +13,9 @@ from kobako.protocol import jsontext
 MANY = 500
 """From so many rows on a write leaves the event loop."""
 
+MOST_KEPT = 2000
+"""Answers that a connection keeps."""
+
 GROUPS = "SELECT principal FROM members WHERE user IN (?, ?)"
 
 # One look into the index for each pair of a principal and an object, however long the ACLs are.
@@ -54,18 +57,47 @@ MEMBERS = """
         SELECT DISTINCT principal FROM members WHERE principal > ?1 ORDER BY principal LIMIT ?2) ORDER BY principal"""
 
 
+class Kept(dict[Any, Any]):
+    """What a connection that reads has answered, true until anything is committed: by whomever, in any process.
+
+    SQLite tells that by a number, for the snapshot that the unit reads: so nothing is told that is not so any more.
+    """
+
+    version = 0
+
+    def at(self, version: int) -> "Kept":
+        """Return what is true in a unit."""
+        if version != self.version or len(self) > MOST_KEPT:
+            self.clear()
+            self.version = version
+        return self
+
+
 class SQLitePermission:
-    """The permissions of one unit of work."""
+    """The permissions of one unit of work; one that only reads has what was `kept` of earlier ones."""
 
-    __slots__ = ("_run", "_session")
+    __slots__ = ("_kept", "_known", "_run", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, kept: Kept | None = None) -> None:
         self._session = session
         self._run = session.run
+        self._kept = kept
+        self._known: Kept | None = None
 
     async def groups(self, user: str) -> frozenset[str]:
         """Return the principals of a user."""
-        return frozenset(principal for (principal,) in self._run(GROUPS, (user, AUTHENTICATED)))
+        known = self._answers()
+        if user not in known:
+            known[user] = frozenset([principal for (principal,) in self._run(GROUPS, (user, AUTHENTICATED))])
+        return known[user]  # type: ignore[no-any-return]
+
+    def _answers(self) -> dict[Any, Any]:
+        """Return the answers that are true in this unit: where it writes, none."""
+        if self._kept is None:
+            return {}
+        if self._known is None:
+            self._known = self._kept.at(self._run("PRAGMA data_version")[0][0])
+        return self._known
 
     async def join(self, principal: str, users: Collection[str]) -> None:
         """Give a principal to users."""
@@ -77,7 +109,10 @@ class SQLitePermission:
 
     async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
         """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
-        return set(self._run(GRANTED, (_array(principals), _array(uris))))
+        known, asked = self._answers(), (frozenset(principals), tuple(uris))
+        if asked not in known:
+            known[asked] = frozenset(self._run(GRANTED, (_array(principals), _array(uris))))
+        return known[asked]  # type: ignore[no-any-return]
 
     async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
         """Return the ids of the objects directly below `parent` that are shared with a principal."""

@@ -7,18 +7,23 @@ Source: HTTP API, sections 2.3, 9.4 to 9.6.
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from kobako.protocol import jsontext
 from kobako.protocol.errors import BadRequest, Problem, invalid
 
-Params = dict[str, list[str]]
+Params = Mapping[str, Sequence[str]]
 
 MAX_PARAMETERS = 1000
 MAX_TIMESTAMP = 2**63
 TIMESTAMPS = ("_since", "_before", "_to", "last_modified")
 SCALARS = (*TIMESTAMPS, "_limit", "_token", "id")
+
+SHORT = 200
+"""Characters of a query string that is kept, decoded: the same ones come again and again."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,25}")
 
@@ -43,22 +48,30 @@ def parse(query: str) -> Params:
     Raises BadRequest when it is not UTF-8, InvalidParameters for a NUL character or too many parameters.
 
     >>> parse("_sort=a&in_id=x%2Cy;b+=1")
-    {'_sort': ['a'], 'in_id': ['x,y'], 'b': ['1']}
+    {'_sort': ('a',), 'in_id': ('x,y',), 'b': ('1',)}
     """
     if not query:
         return {}
+    return _parsed_lately(query) if len(query) <= SHORT else _parsed(query)
+
+
+def _parsed(query: str) -> Params:
     require_text(query)
     try:
         pairs = parse_qsl(query.replace(";", "&"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
         raise invalid("querystring", None, f"more than {MAX_PARAMETERS} parameters") from None
-    params: Params = {}
+    params: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         # JSON could hide the character behind an escape; no field or value may have it.
         if "\x00" in name or "\x00" in value or "\\u0000" in value:
             raise invalid("querystring", name.replace("\x00", ""), "Invalid character 0x00")
-        params.setdefault(name.strip(), []).append(value)
+        name = name.strip()
+        params[name] = (*params.get(name, ()), value)
     return params
+
+
+_parsed_lately = lru_cache(1024)(_parsed)
 
 
 def native(text: str) -> Any:
@@ -102,7 +115,7 @@ def check(params: Params, problems: list[Problem]) -> None:
     """Add to `problems` what is wrong with the types of the parameters that have one."""
     for name in SCALARS if params else ():
         for text in params.get(name, ())[:1]:
-            wrong = f"{params[name]} is not a single value" if len(params[name]) > 1 else _fault(name, text)
+            wrong = f"{[*params[name]]} is not a single value" if len(params[name]) > 1 else _fault(name, text)
             if wrong:
                 problems.append(Problem("querystring", name, wrong))
 

@@ -7,7 +7,7 @@ Source: HTTP API, sections 9.4 to 9.10.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -98,7 +98,7 @@ def read_filters(
 
 
 def read_sort(
-    texts: list[str] | tuple[str, ...], known: Collection[str] | None = None, last: tuple[Sort, ...] = NEWEST_FIRST
+    texts: Sequence[str], known: Collection[str] | None = None, last: tuple[Sort, ...] = NEWEST_FIRST
 ) -> tuple[Sort, ...]:
     """Return the keys of `_sort`, ended by the timestamp, or another that is unique: the order is total.
 
@@ -141,7 +141,7 @@ def _since(params: Params, now: int) -> int | None:
 
 
 def _filters(
-    name: str, texts: list[str], now: int, known: Collection[str] | None, are_texts: Collection[str]
+    name: str, texts: Sequence[str], now: int, known: Collection[str] | None, are_texts: Collection[str]
 ) -> list[Filter]:
     """Return the filters of one parameter: none for the names that are not filters."""
     if name in _SINCE:
@@ -176,7 +176,7 @@ def _text(text: str) -> str:
     return value if isinstance(value, str) else text
 
 
-def _values(name: str, field: str, operator: Operator, texts: list[str], read: Callable[[str], Any]) -> list[Any]:
+def _values(name: str, field: str, operator: Operator, texts: Sequence[str], read: Callable[[str], Any]) -> list[Any]:
     """Return the values to compare with: one for each time the parameter was given, or all of them in one."""
     if operator in _LISTS:
         items = tuple(read(item) for text in texts for item in text.split(",") if item)

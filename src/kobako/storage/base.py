@@ -10,7 +10,7 @@ timestamp beside it.
 Source: storage contract, objects 21; reliability 4.1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -58,6 +58,22 @@ class Stored(msgspec.Struct, frozen=True):
         data: JsonObject = {"id": self.id, "last_modified": self.last_modified}
         data.update(jsontext.decode(self.text))
         return data
+
+
+def jsons(objects: Iterable[Stored]) -> str:
+    """Return whole objects as JSON texts between commas: what `Stored.json` says, without a call for each.
+
+    >>> jsons([Stored("r1", 12, '{"size":3}'), Stored("r2", 13, "{}")])
+    '{"id":"r1","last_modified":12,"size":3},{"id":"r2","last_modified":13}'
+    """
+    return ",".join(
+        [
+            f'{{"id":"{each.id}","last_modified":{each.last_modified},{text[1:]}'
+            if len(text := each.text) > 2
+            else each.json()
+            for each in objects
+        ]
+    )
 
 
 class ListState(msgspec.Struct, frozen=True):

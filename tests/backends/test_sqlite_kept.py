@@ -1,0 +1,107 @@
+"""SQLite: what was read of permissions is kept until something is committed, and not a moment longer (P13)."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kobako.databases.sqlite import SQLiteDatabase
+from kobako.permission import sqlite as permission
+from kobako.permission.sqlite import Kept
+from kobako.testing import Clock
+from kobako.testing.fixtures import RECORDS, put
+
+URI = "/buckets/b"
+
+FROM_ELSEWHERE = """
+import apsw, sys
+connection = apsw.Connection(sys.argv[1])
+connection.execute("DELETE FROM aces")
+connection.execute("DELETE FROM members")
+"""
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
+    database = SQLiteDatabase(tmp_path / "objects.db", Clock())
+    await database.migrate()
+    await database.open()
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.join("/buckets/b/groups/g", ["user"])
+        await unit.permission.replace(URI, {"read": ["user"]})
+    yield database
+    await database.close()
+
+
+async def seen(database: SQLiteDatabase) -> tuple[set[str], set[tuple[str, str]]]:
+    async with database.begin() as unit:
+        return {*await unit.permission.groups("user")}, {*await unit.permission.granted(["user"], [URI])}
+
+
+ALL = ({"/buckets/b/groups/g"}, {(URI, "read")})
+
+
+async def test_a_permission_that_is_taken_is_gone_for_the_next_unit(database: SQLiteDatabase) -> None:
+    assert await seen(database) == ALL
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.replace(URI, {"read": []})
+        await unit.permission.leave("/buckets/b/groups/g", ["user"])
+    assert await seen(database) == (set(), set())
+
+
+async def test_what_another_process_takes_is_gone_too(database: SQLiteDatabase, tmp_path: Path) -> None:
+    assert await seen(database) == ALL
+    command = [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "objects.db"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    assert await seen(database) == (set(), set())
+
+
+async def test_a_unit_has_its_snapshot_and_leaves_nothing_of_it_to_the_next(database: SQLiteDatabase) -> None:
+    async with database.begin() as old:
+        assert await old.storage.timestamp(RECORDS) is None
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.replace(URI, {"read": [], "write": ["user"]})
+        assert await old.permission.granted(["user"], [URI]) == {(URI, "read")}
+    # The same connection, by then of another version.
+    assert (await seen(database))[1] == {(URI, "write")}
+
+
+async def test_a_unit_that_writes_sees_what_it_wrote(database: SQLiteDatabase) -> None:
+    async with database.begin([RECORDS]) as unit:
+        assert await unit.permission.granted(["user"], [URI]) == {(URI, "read")}
+        await unit.permission.replace(URI, {"read": []})
+        assert not await unit.permission.granted(["user"], [URI])
+
+
+async def test_a_change_that_is_undone_was_never_seen(database: SQLiteDatabase) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.replace(URI, {"read": []})
+            assert await seen(database) == ALL
+            raise ZeroDivisionError
+    assert await seen(database) == ALL
+
+
+async def test_nothing_is_asked_twice_while_nothing_is_committed(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seen(database)
+    monkeypatch.setattr(permission, "GROUPS", "no SQL")
+    monkeypatch.setattr(permission, "GRANTED", "no SQL")
+    assert await seen(database) == ALL
+    monkeypatch.undo()
+    await put(database, "r1", "{}")
+    monkeypatch.setattr(permission, "GROUPS", "no SQL")
+    with pytest.raises(Exception, match="syntax error"):
+        await seen(database)
+
+
+def test_answers_are_not_kept_without_end() -> None:
+    kept = Kept()
+    for each in range(permission.MOST_KEPT + 1):
+        kept.at(1)[each] = True
+    assert len(kept) == permission.MOST_KEPT + 1
+    assert not kept.at(1)
