@@ -24,7 +24,9 @@ async def placed(site: Site, step: Step) -> Step:
     is_view = route.writes is not None and request.method not in SAFE
     also = (*step.also, *route.writes(request, target.variables)) if route.writes and is_view else step.also
     user = sender.identity.user if sender.identity else ""
-    return Step(request, route, _own(target, user), tuple(_own(each, user) for each in also), sender, step.implies)
+    if also:
+        also = tuple(_own(each, user) for each in also)
+    return Step(request, route, _own(target, user), also, sender, step.implies)
 
 
 async def _arrived(site: Site, step: Step) -> Step:

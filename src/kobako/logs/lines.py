@@ -5,6 +5,7 @@ To write and flush each line by itself takes longer than all else that is done f
 
 import asyncio
 import logging
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 WRITTEN_AFTER_S = 0.05
@@ -16,13 +17,16 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._waiting: list[str] = []
+        self._waiting: list[logging.LogRecord] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write an entry, or keep it for a moment."""
         try:
-            self._waiting.append(self.format(record) + self.terminator)
+            if record.args:
+                # They may change until it is written.
+                record.msg, record.args = record.getMessage(), ()
+            self._waiting.append(record)
             if record.levelno > logging.INFO or not self._can_wait():
                 self.flush()
         except Exception:
@@ -33,11 +37,18 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self.acquire()
         try:
             self._timer = None
-            lines, self._waiting = self._waiting, []
-            self.stream.write("".join(lines))
+            waiting, self._waiting = self._waiting, []
+            self.stream.write("".join(self._lines(waiting)))
             self.stream.flush()
         finally:
             self.release()
+
+    def _lines(self, records: Iterable[logging.LogRecord]) -> Iterator[str]:
+        for each in records:
+            try:
+                yield self.format(each) + self.terminator
+            except Exception:
+                self.handleError(each)
 
     def _can_wait(self) -> bool:
         """Make sure that lines are written soon; False where there is no event loop to do it."""
