@@ -53,7 +53,6 @@ async def notes(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
     await client.put("/buckets/b/collections/c")
     await client.put("/buckets/b/collections/c/records/r", {"n": 1})
     database, found = client.app.site.backends.database, list[tuple[str, int]]()
-    begin = type(database).begin
 
     class Beginning:
         def __init__(self, unit: Any):
@@ -69,7 +68,11 @@ async def notes(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
         async def __aexit__(self, *error: Any) -> Any:
             return await self.unit.__aexit__(*error)
 
-    monkeypatch.setattr(type(database), "begin", lambda self, *what: Beginning(begin(self, *what)))
+    def watch(begin: Any) -> Any:
+        return lambda self, *what: Beginning(begin(self, *what))
+
+    for name in {"begin", "foresee"} & {*dir(database)}:
+        monkeypatch.setattr(type(database), name, watch(getattr(type(database), name)))
     return found
 
 

@@ -77,11 +77,14 @@ async def test_a_unit_that_writes_sees_what_it_wrote(database: SQLiteDatabase) -
 
 
 async def test_a_change_that_is_undone_was_never_seen(database: SQLiteDatabase) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with database.begin([RECORDS]) as unit:
             await unit.permission.replace(URI, {"read": []})
             assert await seen(database) == ALL
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     assert await seen(database) == ALL
 
 

@@ -10,7 +10,9 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
 
 from kobako.permission.base import Permission
 from kobako.storage.base import ListState, Place, Storage
@@ -49,6 +51,10 @@ class PutAside(Exception):
     async def do(self) -> None:
         """Do the work, and keep its result."""
         self._results[self._key] = await self._work()
+
+
+class NotForeseen(Exception):
+    """A unit that was begun to answer what was foreseen was asked for something else: begin one that answers all."""
 
 
 class UnfitDatabase(Exception):
@@ -104,6 +110,31 @@ class Database(Protocol):
 
     async def check(self) -> bool:
         """Tell whether the database answers (heartbeat). Shows in no list, count or timestamp."""
+        ...
+
+
+class Foreseen(msgspec.Struct, frozen=True):
+    """What a unit that only reads is likely to ask, and likely nothing else.
+
+    The groups of `user`, what these and the `principals` are granted on `uris`, and of a place: its timestamp, and the
+    object of an `id` with its ACL, whose URI is the first of `uris`.
+    """
+
+    user: str | None
+    principals: frozenset[str]
+    uris: tuple[str, ...]
+    place: Place
+    id: str | None
+
+
+@runtime_checkable
+class FarDatabase(Database, Protocol):
+    """A database that questions travel to: it answers several at once."""
+
+    def foresee(self, asked: Foreseen) -> AbstractAsyncContextManager[Unit] | None:
+        """Begin a unit that only reads, and answers what is foreseen, as of one moment; whatever else it is asked, it
+        raises NotForeseen. None where that is not to be had.
+        """
         ...
 
 

@@ -13,9 +13,10 @@ import os
 from collections.abc import Collection
 
 from kobako.databases import postgresql_connections, postgresql_migrations
-from kobako.databases.base import BackendUnavailable, Clock, attempts
+from kobako.databases.base import BackendUnavailable, Clock, Foreseen, attempts
 from kobako.databases.connections import Connections
 from kobako.databases.postgresql_connections import LIMITS, Address
+from kobako.databases.postgresql_foreseen import ForeseenUnit
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import ERRORS, Connection
 from kobako.databases.postgresql_units import ReadingUnit, WritingUnit
@@ -79,6 +80,11 @@ class PostgreSQLDatabase:
         if lists or emptied:
             return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied)
         return ReadingUnit(self._pool, self._clock, self._begin_with(READ))
+
+    def foresee(self, asked: Foreseen) -> ForeseenUnit | None:
+        """Begin a unit that asks once: see the contract. Not behind a pooler, where limits are set in a transaction."""
+        self._check_open()
+        return None if self._address.has_pooler else ForeseenUnit(self._pool, self._clock, asked)
 
     async def migrate(self) -> list[str]:
         """Create the schema or bring it up to date; return what was done."""

@@ -45,7 +45,7 @@ class PostgreSQLUnit:
         for is_last in (False, True):
             self._use(await self._take())
             try:
-                await self.session.execute(self._begin)
+                await self._start()
                 return
             except BaseException as error:
                 is_dead = self.session.is_lost and isinstance(error, BackendUnavailable)
@@ -54,6 +54,9 @@ class PostgreSQLUnit:
                     raise
                 # Whatever ended it has ended those that are as old.
                 self._pool.discard_idle()
+
+    async def _start(self) -> None:
+        await self.session.execute(self._begin)
 
     async def _take(self) -> Connection:
         try:

@@ -6,8 +6,8 @@ Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 from collections.abc import Awaitable, Collection, Hashable
 from typing import Any
 
-from kobako.databases.base import attempts
-from kobako.http import batches, cors, end_of_service, idempotency, implied, log, measuring, routing
+from kobako.databases.base import NotForeseen, attempts
+from kobako.http import batches, cors, end_of_service, foresight, idempotency, implied, log, measuring, routing
 from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
 from kobako.http.idempotency import Once
@@ -68,15 +68,18 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     once = _once(site, step, summary)
     lists, emptied = _writes(site, step, plan, once)
     results: dict[Hashable, Any] = {}
+    expected = foresight.foreseen(step)
     response = None
     while response is None:
         try:
             for attempt in attempts():
-                async with attempt, site.backends.begin(lists, emptied, results) as tx:
+                async with attempt, site.backends.begin(lists, emptied, results, expected) as tx:
                     response = await _served(site, step, plan, tx, once, summary)
                     await site.listeners.before_commit(tx)
         except Absent as absent:
             await implied.create(site, absent)
+        except NotForeseen:
+            expected = None
     await site.listeners.after_commit(tx)
     return response
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final
 
+from kobako.databases.base import FarDatabase, Foreseen
 from kobako.metrics.base import NO_LABELS, Labels, Metrics
 
 STORAGE: Final = "backend.storage.seconds"
@@ -74,6 +75,11 @@ class MeasuredDatabase:
     def begin(self, *args: Any, **options: Any) -> "_Beginning":
         """Begin a unit of work."""
         return _Beginning(self._database.begin(*args, **options), self._metrics)
+
+    def foresee(self, asked: Foreseen) -> "_Beginning | None":
+        """Begin a unit that answers what is foreseen."""
+        found = self._database.foresee(asked) if isinstance(self._database, FarDatabase) else None
+        return _Beginning(found, self._metrics) if found else None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)

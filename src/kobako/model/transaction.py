@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kobako.cache.base import Cache
-from kobako.databases.base import Clock, Database, PutAside, Unit
+from kobako.databases.base import Clock, Database, FarDatabase, Foreseen, PutAside, Unit
 from kobako.model.events import EventLog
 from kobako.model.inheritance import Action
 from kobako.model.resource import Resources, Target
@@ -154,6 +154,7 @@ class Backends:
         authorize: Authorize | None = None,
     ):
         self.database = database
+        self._far = database if isinstance(database, FarDatabase) else None
         self.cache = cache
         self.resources = resources
         self.settings_grants = settings_grants
@@ -165,12 +166,15 @@ class Backends:
         lists: Collection[Place] = (),
         emptied: Collection[str] = (),
         results: dict[Hashable, Any] | None = None,
+        foreseen: Foreseen | None = None,
     ) -> "Beginning":
         """Begin a transaction that writes these lists and may delete these objects, or one that only reads.
 
-        `results` are those of work that earlier attempts put aside; without them nothing is put aside.
+        `results` are those of work that earlier attempts put aside; without them nothing is put aside. One of which
+        is `foreseen` what it reads may raise NotForeseen, where it reads something else.
         """
-        return Beginning(self, self.database.begin(lists, emptied), results)
+        unit = self._far.foresee(foreseen) if foreseen and self._far else None
+        return Beginning(self, unit or self.database.begin(lists, emptied), results)
 
 
 class Beginning:

@@ -1,0 +1,169 @@
+"""PostgreSQL: what a request will read is asked at once, answered as one by one, and nothing else is answered."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import product
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.servers.modes import Served
+
+from kobako.databases.base import Foreseen, NotForeseen, Unit
+from kobako.databases.postgresql import PostgreSQLDatabase
+from kobako.databases.postgresql_foreseen import MOST_ACES, ForeseenUnit
+from kobako.databases.postgresql_session import Session
+from kobako.storage.base import Place
+from kobako.testing import Clock
+from kobako.testing.fixtures import RECORDS, put
+
+pytestmark = pytest.mark.server
+
+BUCKET = "/buckets/b"
+COLLECTION = RECORDS.parent
+URI = f"{COLLECTION}/records/r1"
+URIS = (URI, COLLECTION, BUCKET)
+GROUP = f"{BUCKET}/groups/g"
+EVERYBODY = frozenset({"user", "system.Everyone", "system.Authenticated"})
+EVERYTHING = Foreseen("user", EVERYBODY, URIS, RECORDS, "r1")
+
+
+@pytest.fixture
+async def database(emptied: str, served: Served) -> AsyncIterator[PostgreSQLDatabase]:
+    # Not behind a pooler, where nothing is foreseen.
+    database = PostgreSQLDatabase(emptied, Clock())
+    await database.open()
+    yield database
+    await database.close()
+
+
+def foresee(database: PostgreSQLDatabase, asked: Foreseen = EVERYTHING) -> ForeseenUnit:
+    unit = database.foresee(asked)
+    assert unit
+    return unit
+
+
+Question = Callable[[Unit], Awaitable[Any]]
+
+
+def questions(principals: frozenset[str]) -> dict[str, Question]:
+    return {
+        "groups": lambda unit: unit.permission.groups("user"),
+        "granted": lambda unit: unit.permission.granted(principals, URIS),
+        "acl": lambda unit: unit.permission.acl(URI),
+        "timestamp": lambda unit: unit.storage.timestamp(RECORDS),
+        "object": lambda unit: unit.storage.get(RECORDS, "r1"),
+    }
+
+
+async def answers(unit: Unit) -> dict[str, Any]:
+    principals = EVERYBODY | await unit.permission.groups("user")
+    return {name: await ask(unit) for name, ask in questions(principals).items()}
+
+
+@pytest.mark.parametrize(
+    ("has_object", "is_deleted", "has_group", "grants"),
+    [
+        *product([False, True], [False], [False, True], [[], [("user", URI, "write")]]),
+        (True, True, False, []),
+        (True, False, True, [(GROUP, BUCKET, "read"), ("other", BUCKET, "write"), ("other", URI, "read")]),
+        (True, False, False, [(GROUP, BUCKET, "read"), ("system.Everyone", COLLECTION, "record:create")]),
+    ],
+)
+async def test_the_answers_are_those_of_a_unit_that_is_asked_one_by_one(
+    database: PostgreSQLDatabase,
+    has_object: bool,
+    is_deleted: bool,
+    has_group: bool,
+    grants: list[tuple[str, str, str]],
+) -> None:
+    if has_object:
+        await put(database, "r1", {"a": 1})
+    async with database.begin([RECORDS]) as unit:
+        if is_deleted:
+            await unit.storage.delete(RECORDS, ["r1"])
+        if has_group:
+            await unit.permission.join(GROUP, ["user"])
+        for who, uri, permission in grants:
+            await unit.permission.grant({uri: {permission: [who]}})
+
+    async with database.begin() as unit:
+        expected = await answers(unit)
+    async with foresee(database) as foreseen:
+        assert await answers(foreseen) == expected
+    assert (expected["object"] is not None) == (has_object and not is_deleted)
+    assert bool(expected["groups"]) == has_group
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda unit: unit.permission.groups("somebody"),
+        lambda unit: unit.permission.granted(["somebody"], URIS),
+        lambda unit: unit.permission.granted(["user"], ["/buckets/other"]),
+        lambda unit: unit.permission.acl(BUCKET),
+        lambda unit: unit.permission.shared(["user"], COLLECTION, ["read"]),
+        lambda unit: unit.storage.get(RECORDS, "r2"),
+        lambda unit: unit.storage.get(Place("collection", BUCKET), "r1"),
+        lambda unit: unit.storage.timestamp(Place("collection", BUCKET)),
+        lambda unit: unit.storage.list(RECORDS),
+        lambda unit: unit.storage.epoch(),
+        lambda unit: unit.storage.put(RECORDS, "r1", "{}"),
+    ],
+)
+async def test_what_was_not_foreseen_is_not_answered(database: PostgreSQLDatabase, ask: Question) -> None:
+    async with foresee(database) as unit:
+        with pytest.raises(NotForeseen):
+            await ask(unit)
+
+
+async def test_of_a_list_there_is_no_object(database: PostgreSQLDatabase) -> None:
+    await put(database, "r1")
+    async with foresee(database, Foreseen("user", EVERYBODY, URIS[1:], RECORDS, None)) as unit:
+        assert await unit.storage.timestamp(RECORDS)
+        with pytest.raises(NotForeseen):
+            await unit.permission.acl(COLLECTION)
+
+
+async def test_a_long_acl_is_not_read_before_it_is_shown(database: PostgreSQLDatabase) -> None:
+    for count, is_known in ((MOST_ACES, True), (MOST_ACES + 1, False)):
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.replace(URI, {"read": [f"user{n}" for n in range(count)]})
+        async with foresee(database) as unit:
+            if is_known:
+                assert len((await unit.permission.acl(URI))["read"]) == count
+            else:
+                with pytest.raises(NotForeseen):
+                    await unit.permission.acl(URI)
+
+
+async def test_all_is_asked_in_one_statement(database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def run(self: Session, sql: str, *values: Any) -> Any:
+        asked.append(sql)
+        return await original(self, sql, *values)
+
+    original = Session.run
+    monkeypatch.setattr(Session, "run", run)
+    monkeypatch.setattr(Session, "execute", None)
+    async with foresee(database) as unit:
+        await answers(unit)
+    assert len(asked) == 1
+
+
+async def test_a_connection_that_was_cut_while_idle_is_replaced(database: PostgreSQLDatabase, emptied: str) -> None:
+    async with foresee(database) as unit:
+        await answers(unit)
+    other = await asyncpg.connect(emptied)
+    await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid != pg_backend_pid()"
+                        " AND datname = current_database()")  # fmt: skip
+    await other.close()
+    async with foresee(database) as unit:
+        assert await answers(unit)
+
+
+async def test_behind_a_pooler_nothing_is_foreseen(emptied: str) -> None:
+    database = PostgreSQLDatabase(f"{emptied}?pooler=transaction", Clock())
+    await database.open()
+    assert database.foresee(EVERYTHING) is None
+    await database.close()
