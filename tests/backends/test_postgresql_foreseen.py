@@ -1,19 +1,23 @@
 """PostgreSQL: what a request will read is asked at once, answered as one by one, and nothing else is answered."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import product
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from tests.servers.modes import Served
 
-from kobako.databases.base import Foreseen, NotForeseen, Unit
+from kobako.databases.base import BackendUnavailable, Foreseen, NotForeseen, Unit
 from kobako.databases.postgresql import PostgreSQLDatabase
-from kobako.databases.postgresql_foreseen import MOST_ACES, ForeseenUnit
+from kobako.databases.postgresql_connections import LIMITS
+from kobako.databases.postgresql_foreseen import MOST_ACES
 from kobako.databases.postgresql_session import Session
 from kobako.storage.base import Place
 from kobako.testing import Clock
+from kobako.testing.concurrency import give_time
 from kobako.testing.fixtures import RECORDS, put
 
 pytestmark = pytest.mark.server
@@ -24,7 +28,9 @@ URI = f"{COLLECTION}/records/r1"
 URIS = (URI, COLLECTION, BUCKET)
 GROUP = f"{BUCKET}/groups/g"
 EVERYBODY = frozenset({"user", "system.Everyone", "system.Authenticated"})
-EVERYTHING = Foreseen("user", EVERYBODY, URIS, RECORDS, "r1")
+EVERYTHING = Foreseen("user", EVERYBODY, URIS, RECORDS, "r1", is_all=True)
+
+MORE = msgspec.structs.replace(EVERYTHING, is_all=False)
 
 
 @pytest.fixture
@@ -32,14 +38,10 @@ async def database(emptied: str, served: Served) -> AsyncIterator[PostgreSQLData
     # Not behind a pooler, where nothing is foreseen.
     database = PostgreSQLDatabase(emptied, Clock())
     await database.open()
+    async with database.begin([RECORDS]) as unit:
+        await unit.storage.open(RECORDS)
     yield database
     await database.close()
-
-
-def foresee(database: PostgreSQLDatabase, asked: Foreseen = EVERYTHING) -> ForeseenUnit:
-    unit = database.foresee(asked)
-    assert unit
-    return unit
 
 
 Question = Callable[[Unit], Awaitable[Any]]
@@ -88,8 +90,9 @@ async def test_the_answers_are_those_of_a_unit_that_is_asked_one_by_one(
 
     async with database.begin() as unit:
         expected = await answers(unit)
-    async with foresee(database) as foreseen:
-        assert await answers(foreseen) == expected
+    for asked, lists in ((EVERYTHING, []), (MORE, []), (MORE, [RECORDS])):
+        async with database.foresee(asked, lists) as foreseen:
+            assert await answers(foreseen) == expected
     assert (expected["object"] is not None) == (has_object and not is_deleted)
     assert bool(expected["groups"]) == has_group
 
@@ -111,14 +114,21 @@ async def test_the_answers_are_those_of_a_unit_that_is_asked_one_by_one(
     ],
 )
 async def test_what_was_not_foreseen_is_not_answered(database: PostgreSQLDatabase, ask: Question) -> None:
-    async with foresee(database) as unit:
+    async with database.foresee(EVERYTHING) as unit:
         with pytest.raises(NotForeseen):
             await ask(unit)
 
 
+async def test_of_a_list_that_was_never_opened_nothing_is_known(database: PostgreSQLDatabase) -> None:
+    other = Place("collection", BUCKET)
+    async with database.foresee(Foreseen(None, EVERYBODY, (BUCKET,), other, None, is_all=True)) as unit:
+        with pytest.raises(NotForeseen):
+            await unit.storage.timestamp(other)
+
+
 async def test_of_a_list_there_is_no_object(database: PostgreSQLDatabase) -> None:
     await put(database, "r1")
-    async with foresee(database, Foreseen("user", EVERYBODY, URIS[1:], RECORDS, None)) as unit:
+    async with database.foresee(Foreseen("user", EVERYBODY, URIS[1:], RECORDS, None, is_all=True)) as unit:
         assert await unit.storage.timestamp(RECORDS)
         with pytest.raises(NotForeseen):
             await unit.permission.acl(COLLECTION)
@@ -128,7 +138,7 @@ async def test_a_long_acl_is_not_read_before_it_is_shown(database: PostgreSQLDat
     for count, is_known in ((MOST_ACES, True), (MOST_ACES + 1, False)):
         async with database.begin([RECORDS]) as unit:
             await unit.permission.replace(URI, {"read": [f"user{n}" for n in range(count)]})
-        async with foresee(database) as unit:
+        async with database.foresee(EVERYTHING) as unit:
             if is_known:
                 assert len((await unit.permission.acl(URI))["read"]) == count
             else:
@@ -136,34 +146,99 @@ async def test_a_long_acl_is_not_read_before_it_is_shown(database: PostgreSQLDat
                     await unit.permission.acl(URI)
 
 
-async def test_all_is_asked_in_one_statement(database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that are run from now on."""
+    found = []
 
-    async def run(self: Session, sql: str, *values: Any) -> Any:
-        asked.append(sql)
-        return await original(self, sql, *values)
+    def noted(original: Any) -> Any:
+        async def run(self: Session, sql: str, *values: Any) -> Any:
+            found.append(sql)
+            return await original(self, sql, *values)
 
-    original = Session.run
-    monkeypatch.setattr(Session, "run", run)
-    monkeypatch.setattr(Session, "execute", None)
-    async with foresee(database) as unit:
+        return run
+
+    monkeypatch.setattr(Session, "run", noted(Session.run))
+    monkeypatch.setattr(Session, "execute", noted(Session.execute))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("what", "lists", "statements"),
+    [
+        pytest.param(EVERYTHING, [], 1, id="all"),
+        pytest.param(MORE, [], 3, id="begin, all, end"),
+        pytest.param(MORE, [RECORDS], 4, id="begin, lock, all, end"),
+    ],
+)
+async def test_all_is_asked_in_one_statement(
+    database: PostgreSQLDatabase, asked: list[str], what: Foreseen, lists: list[Place], statements: int
+) -> None:
+    await put(database, "r1")
+    asked.clear()
+    async with database.foresee(what, lists) as unit:
         await answers(unit)
-    assert len(asked) == 1
+    assert len(asked) == statements
+
+
+async def test_in_a_transaction_anything_else_is_answered_too(database: PostgreSQLDatabase) -> None:
+    await put(database, "r1")
+    await put(database, "r2")
+    async with database.foresee(MORE) as unit:
+        assert len(await unit.storage.list(RECORDS)) == 2
+        assert await unit.storage.get(RECORDS, "r2")
+        assert await unit.permission.groups("somebody") == frozenset()
+        assert await unit.permission.acl(BUCKET) == {}
+        assert not await unit.permission.granted(["somebody"], ["/buckets/other"])
+
+
+async def test_what_the_unit_writes_is_seen_by_it(database: PostgreSQLDatabase) -> None:
+    await put(database, "r1")
+    async with database.foresee(MORE, [RECORDS]) as unit:
+        before = await answers(unit)
+        await unit.storage.put(RECORDS, "r1", '{"new":1}')
+        await unit.permission.join(GROUP, ["user"])
+        await unit.permission.replace(URI, {"read": [GROUP]})
+        after = await answers(unit)
+    assert after["object"].text == '{"new":1}'
+    assert after["timestamp"] == after["object"].last_modified > before["timestamp"]
+    assert (after["groups"], after["acl"], after["granted"]) == ({GROUP}, {"read": [GROUP]}, {(URI, "read")})
+
+
+async def test_who_waited_for_the_lock_is_answered_as_of_then(database: PostgreSQLDatabase) -> None:
+    async def write() -> Any:
+        async with database.foresee(MORE, [RECORDS]) as unit:
+            return await answers(unit)
+
+    async with database.begin([RECORDS]) as unit:
+        waiting = asyncio.create_task(write())
+        await give_time(waiting)
+        await unit.storage.put(RECORDS, "r1", '{"late":1}')
+    assert (await waiting)["object"].text == '{"late":1}'
+
+
+async def test_when_a_unit_is_over_nothing_is_answered_or_asked(database: PostgreSQLDatabase) -> None:
+    async with database.foresee(EVERYTHING) as unit:
+        pass
+    with pytest.raises(BackendUnavailable, match="over"):
+        await unit.storage.list(RECORDS)
 
 
 async def test_a_connection_that_was_cut_while_idle_is_replaced(database: PostgreSQLDatabase, emptied: str) -> None:
-    async with foresee(database) as unit:
+    async with database.foresee(EVERYTHING) as unit:
         await answers(unit)
     other = await asyncpg.connect(emptied)
     await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid != pg_backend_pid()"
                         " AND datname = current_database()")  # fmt: skip
     await other.close()
-    async with foresee(database) as unit:
+    async with database.foresee(EVERYTHING) as unit:
         assert await answers(unit)
 
 
-async def test_behind_a_pooler_nothing_is_foreseen(emptied: str) -> None:
+async def test_behind_a_pooler_the_limits_are_set_in_a_transaction(emptied: str) -> None:
     database = PostgreSQLDatabase(f"{emptied}?pooler=transaction", Clock())
     await database.open()
-    assert database.foresee(EVERYTHING) is None
+    async with database.foresee(EVERYTHING) as unit:
+        assert await answers(unit)
+        assert (await unit.session.run("SHOW statement_timeout"))[0][0] == LIMITS["statement_timeout"]
     await database.close()

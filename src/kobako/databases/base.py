@@ -114,7 +114,7 @@ class Database(Protocol):
 
 
 class Foreseen(msgspec.Struct, frozen=True):
-    """What a unit that only reads is likely to ask, and likely nothing else.
+    """What a unit is likely to ask: if `is_all`, likely nothing else.
 
     The groups of `user`, what these and the `principals` are granted on `uris`, and of a place: its timestamp, and the
     object of an `id` with its ACL, whose URI is the first of `uris`.
@@ -125,15 +125,19 @@ class Foreseen(msgspec.Struct, frozen=True):
     uris: tuple[str, ...]
     place: Place
     id: str | None
+    is_all: bool = False
 
 
 @runtime_checkable
 class FarDatabase(Database, Protocol):
     """A database that questions travel to: it answers several at once."""
 
-    def foresee(self, asked: Foreseen) -> AbstractAsyncContextManager[Unit] | None:
-        """Begin a unit that only reads, and answers what is foreseen, as of one moment; whatever else it is asked, it
-        raises NotForeseen. None where that is not to be had.
+    def foresee(
+        self, asked: Foreseen, lists: Collection[Place] = (), emptied: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[Unit]:
+        """Begin a unit of work as `begin` does, which has the answers to what is foreseen when it begins.
+
+        Where nothing is written and this is all, it may raise NotForeseen for anything else.
         """
         ...
 

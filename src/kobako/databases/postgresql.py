@@ -16,10 +16,9 @@ from kobako.databases import postgresql_connections, postgresql_migrations
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, attempts
 from kobako.databases.connections import Connections
 from kobako.databases.postgresql_connections import LIMITS, Address
-from kobako.databases.postgresql_foreseen import ForeseenUnit
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import ERRORS, Connection
-from kobako.databases.postgresql_units import ReadingUnit, WritingUnit
+from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, WritingUnit
 from kobako.storage.base import Place
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -81,10 +80,16 @@ class PostgreSQLDatabase:
             return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied)
         return ReadingUnit(self._pool, self._clock, self._begin_with(READ))
 
-    def foresee(self, asked: Foreseen) -> ForeseenUnit | None:
-        """Begin a unit that asks once: see the contract. Not behind a pooler, where limits are set in a transaction."""
+    def foresee(
+        self, asked: Foreseen, lists: Collection[Place] = (), emptied: Collection[str] = ()
+    ) -> ReadingUnit | WritingUnit:
+        """Begin a unit of work that has its answers: see the contract."""
         self._check_open()
-        return None if self._address.has_pooler else ForeseenUnit(self._pool, self._clock, asked)
+        if lists or emptied:
+            return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked)
+        # Behind a pooler a statement has its limits in a transaction only.
+        alone = asked.is_all and not self._address.has_pooler
+        return (AnsweredUnit if alone else ReadingUnit)(self._pool, self._clock, self._begin_with(READ), asked)
 
     async def migrate(self) -> list[str]:
         """Create the schema or bring it up to date; return what was done."""

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import asyncpg
 
-from kobako.databases.base import BackendUnavailable, Clock, UnfitDatabase
+from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
+from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredStorage, Answers
 from kobako.databases.postgresql_lists import Lists
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import Connection, Session
@@ -27,7 +28,7 @@ LONGEST_BEGIN_S = 5.0
 class PostgreSQLUnit:
     """A unit of work on one connection."""
 
-    __slots__ = ("_begin", "_clock", "_connection", "_pool", "lists", "permission", "session", "storage")
+    __slots__ = ("_asked", "_begin", "_clock", "_connection", "_pool", "lists", "permission", "session", "storage")
 
     is_snapshot: ClassVar[bool]
     session: Session
@@ -35,10 +36,11 @@ class PostgreSQLUnit:
     storage: PostgreSQLStorage
     permission: PostgreSQLPermission
 
-    def __init__(self, pool: Pool, clock: Clock, begin: str) -> None:
+    def __init__(self, pool: Pool, clock: Clock, begin: str, asked: Foreseen | None = None) -> None:
         self._pool = pool
         self._clock = clock
         self._begin = begin
+        self._asked = asked
 
     async def _enter(self) -> None:
         """Begin the transaction. A connection that died while nobody used it is replaced, once."""
@@ -57,6 +59,16 @@ class PostgreSQLUnit:
 
     async def _start(self) -> None:
         await self.session.execute(self._begin)
+
+    async def _ask(self) -> None:
+        """Ask what is foreseen. Where only is read, the list stays as it is, too; else that is known by its lock."""
+        if self._asked:
+            answers = Answers(self.session, self._asked)
+            await answers.ask()
+            if self.is_snapshot and (state := answers.state):
+                self.lists.set(self._asked.place, state)
+            self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
+            self.permission = AnsweredPermission(self.session, answers)
 
     async def _take(self) -> Connection:
         try:
@@ -107,6 +119,11 @@ class ReadingUnit(PostgreSQLUnit):
 
     async def __aenter__(self) -> "ReadingUnit":
         await self._enter()
+        try:
+            await self._ask()
+        except BaseException:
+            await self._undo()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -117,6 +134,27 @@ class ReadingUnit(PostgreSQLUnit):
         return nullcontext()
 
 
+class AnsweredUnit(ReadingUnit):
+    """A unit of work that reads what was foreseen and nothing else: for the database it is over when it begins."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> "AnsweredUnit":
+        await self._enter()
+        self._release()
+        self.session.end(NotForeseen)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.session.end()
+
+    async def _start(self) -> None:
+        await self._ask()
+
+    async def _undo(self) -> None:
+        self._release()
+
+
 class WritingUnit(PostgreSQLUnit):
     """A unit of work that writes: its lists are its own, from its beginning to its commit."""
 
@@ -124,9 +162,15 @@ class WritingUnit(PostgreSQLUnit):
     is_snapshot = False
 
     def __init__(
-        self, pool: Pool, clock: Clock, begin: str, places: Collection[Place] = (), emptied: Collection[str] = ()
+        self,
+        pool: Pool,
+        clock: Clock,
+        begin: str,
+        places: Collection[Place] = (),
+        emptied: Collection[str] = (),
+        asked: Foreseen | None = None,
     ) -> None:
-        super().__init__(pool, clock, begin)
+        super().__init__(pool, clock, begin, asked)
         self._places = places
         self._emptied = emptied
 
@@ -137,6 +181,7 @@ class WritingUnit(PostgreSQLUnit):
             await self._enter()
             try:
                 await self.lists.lock_all(self._places, self._emptied)
+                await self._ask()
                 return self
             except BaseException as error:
                 await self._undo()

@@ -1,29 +1,26 @@
-"""What a request will ask the database, told beforehand: one journey there instead of one for each question.
+"""What a request will ask the database, told beforehand: a far one answers all of it at once.
 
 Source: design, "The walk of a request".
 """
 
 from kobako.databases.base import Foreseen
-from kobako.http.routing import Step
+from kobako.http.routing import SAFE, Step
 from kobako.model import inheritance
 from kobako.model.access import anonymous, authenticated
 
 
 def foreseen(step: Step) -> Foreseen | None:
-    """Return what serving a step will read, None where that is not known.
+    """Return what serving a step will read; None for what is read otherwise, or where the id is not known yet."""
+    target, method = step.target, step.request.method
+    if step.route.kind not in ("object", "list") or target.resource.owned or step.implies or method == "POST":
+        return None
+    identity, added = step.sender.identity, step.sender.added
+    caller = authenticated(identity.user, identity.principals | added) if identity else anonymous(added)
+    is_all = method in SAFE and _reads_little(step) and not (identity is None and target.resource.expires_with_parent)
+    uris = inheritance.lineage(target)
+    return Foreseen(caller.user, caller.principals, uris, target.place, target.id, is_all)
 
-    An object is read with its ACL. Of a list little is read by those who poll: mostly nothing has changed.
-    """
-    request, target, sender = step.request, step.target, step.sender
-    is_known = step.route.kind == "object" or (step.route.kind == "list" and "_since=" in request.query)
-    if request.method not in ("GET", "HEAD") or not is_known or target.resource.owned or step.implies:
-        return None
-    identity, added = sender.identity, sender.added
-    if identity:
-        caller = authenticated(identity.user, identity.principals | added)
-    elif target.resource.expires_with_parent:
-        # How long the answer may be kept, the parent says.
-        return None
-    else:
-        caller = anonymous(added)
-    return Foreseen(caller.user, caller.principals, inheritance.lineage(target), target.place, target.id)
+
+def _reads_little(step: Step) -> bool:
+    """Tell whether nothing else is read: mostly nothing has changed for those who poll."""
+    return step.route.kind == "object" or "_since=" in step.request.query

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from kobako.cache.base import Cache
-from kobako.databases.base import Database
+from kobako.databases.base import Database, FarDatabase
 from kobako.http.site import Authenticator
 from kobako.metrics.base import Metrics
-from kobako.metrics.measured import MeasuredCache, MeasuredDatabase, timed
+from kobako.metrics.measured import MeasuredCache, MeasuredDatabase, MeasuredFarDatabase, timed
 from kobako.model.listeners import Listener
 from kobako.settings import Settings, SettingsError
 
@@ -62,7 +62,8 @@ def measured_backends(database: Database, cache: Cache, metrics: Metrics | None)
     """Return backends that are timed."""
     if metrics is None:
         return database, cache
-    return MeasuredDatabase(database, metrics), MeasuredCache(cache, metrics)
+    measured = MeasuredFarDatabase if isinstance(database, FarDatabase) else MeasuredDatabase
+    return measured(database, metrics), MeasuredCache(cache, metrics)
 
 
 def measured_authenticators(authenticators: Iterable[Authenticator], metrics: Metrics | None) -> list[Authenticator]:

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final
 
-from kobako.databases.base import FarDatabase, Foreseen
 from kobako.metrics.base import NO_LABELS, Labels, Metrics
 
 STORAGE: Final = "backend.storage.seconds"
@@ -76,13 +75,16 @@ class MeasuredDatabase:
         """Begin a unit of work."""
         return _Beginning(self._database.begin(*args, **options), self._metrics)
 
-    def foresee(self, asked: Foreseen) -> "_Beginning | None":
-        """Begin a unit that answers what is foreseen."""
-        found = self._database.foresee(asked) if isinstance(self._database, FarDatabase) else None
-        return _Beginning(found, self._metrics) if found else None
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
+
+
+class MeasuredFarDatabase(MeasuredDatabase):
+    """One that is told what will be asked."""
+
+    def foresee(self, *args: Any, **options: Any) -> "_Beginning":
+        """Begin a unit of work that has its answers: they are part of its beginning."""
+        return _Beginning(self._database.foresee(*args, **options), self._metrics)
 
 
 class _Beginning:

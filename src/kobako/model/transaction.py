@@ -170,11 +170,12 @@ class Backends:
     ) -> "Beginning":
         """Begin a transaction that writes these lists and may delete these objects, or one that only reads.
 
-        `results` are those of work that earlier attempts put aside; without them nothing is put aside. One of which
-        is `foreseen` what it reads may raise NotForeseen, where it reads something else.
+        `results` are those of work that earlier attempts put aside; without them nothing is put aside. Where all it
+        reads is `foreseen`, whatever else is read may raise NotForeseen.
         """
-        unit = self._far.foresee(foreseen) if foreseen and self._far else None
-        return Beginning(self, unit or self.database.begin(lists, emptied), results)
+        if foreseen and self._far:
+            return Beginning(self, self._far.foresee(foreseen, lists, emptied), results)
+        return Beginning(self, self.database.begin(lists, emptied), results)
 
 
 class Beginning:
