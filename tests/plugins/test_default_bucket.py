@@ -463,8 +463,12 @@ async def test_requests_that_come_at_once_find_one_bucket(client: Client, told: 
 async def test_who_has_a_bucket_pays_one_reading(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     await client.get(RECORDS)
     database, begun = client.app.site.backends.database, list[Any]()
-    begin = type(database).begin
-    monkeypatch.setattr(type(database), "begin", lambda self, *what: (begun.append(what), begin(self, *what))[1])
+
+    def noted(begin: Any) -> Any:
+        return lambda self, *what: (begun.append(what[-2:]), begin(self, *what))[1]
+
+    for name in {"begin", "foresee"} & {*dir(database)}:
+        monkeypatch.setattr(type(database), name, noted(getattr(type(database), name)))
 
     await client.get(RECORDS)
     await client.get(f"{await own(client)}/collections/articles/records")
