@@ -7,7 +7,7 @@ from tests.servers.postgresql import PostgreSQL
 
 from bench.contenders.base import Contender
 from bench.contenders.kinto import Kinto
-from bench.contenders.kobako import KobakoNormal, KobakoPostgreSQL, KobakoQuiet, KobakoSQLite, offers_postgresql
+from bench.contenders.kobako import KobakoNormal, KobakoPostgreSQL, KobakoQuiet, KobakoSQLite
 from bench.contenders.limit import LimitPostgreSQL, LimitSQLite
 from bench.contenders.pocketbase import PocketBase
 
@@ -18,7 +18,7 @@ NAMES = (
     "kobako-sqlite",
     "kobako-sqlite-normal",
     "kobako-quiet",
-    *(["kobako-postgresql"] if offers_postgresql() else []),
+    "kobako-postgresql",
     "pocketbase",
     "kinto",
 )
