@@ -84,7 +84,7 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         READING.strip(),
         "## CPU time per request",
         "Microseconds, one connection: server, + database where it is a process of its own.",
-        _table(results, ONE, _cpu_cell),
+        _table(results, ONE, cpu_cell),
         "## Targets",
         f"By the medians with one connection, and with {SEVERAL}; reached is what is reached with both.",
         table(("", "", "compared with", "target", "one", f"{SEVERAL}", ""), _target_rows(results)),
@@ -96,7 +96,7 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         _table(results, ONE, _latency_cell),
         f"## CPU time per request, {SEVERAL} connections",
         "Microseconds, as above: writers that wait share a commit in Kobako on SQLite.",
-        _table(results, SEVERAL, _cpu_cell),
+        _table(results, SEVERAL, cpu_cell),
         "## Memory",
         "MB resident in the server's processes, without the database's: after it was filled, and after all rounds.",
         table(("", "before", "after"), _memory_rows(results)),
@@ -144,7 +144,8 @@ def _table(results: Results, connections: int, cell: Callable[[Rounds], str]) ->
     return table(("", *results.titles.values()), rows)
 
 
-def _cpu_cell(rounds: Rounds) -> str:
+def cpu_cell(rounds: Rounds) -> str:
+    """Return what a request has cost: server, + database, and the spread of both."""
     server, database = (figure([getattr(each, name) for each in rounds]) for name in ("server_us", "database_us"))
     whole = figure([each.cpu_us for each in rounds])
     told = rounded(server.median) + (f" + {rounded(database.median)}" if database.median else "")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import asyncpg
 from tests.servers.postgresql import PostgreSQL
 
 from bench import dataset, filling
@@ -63,6 +64,10 @@ class Kobako(Contender):
     def fill(self, parts: Iterable[tuple[str, Sequence[Record]]]) -> None:
         """Add records to collections, each named by its URI."""
         asyncio.run(filling.fill(self.url, parts))
+
+    def size_on_disk(self) -> int:
+        """Return how large its database is, in bytes."""
+        return sum(each.stat().st_size for each in self.folder.glob("kobako.db*"))
 
     def version(self) -> str:
         done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
@@ -140,8 +145,16 @@ class KobakoPostgreSQL(Kobako):
 
     def fill(self, parts: Iterable[tuple[str, Sequence[Record]]]) -> None:
         super().fill(parts)
+        asyncio.run(self._vacuum())
+
+    def size_on_disk(self) -> int:
         assert self.database is not None
-        self.database.sql("VACUUM ANALYZE", self.name)
+        return int(self.database.ask(f"SELECT pg_database_size('{self.name}')"))
+
+    async def _vacuum(self) -> None:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
 
 
 def _parts(owner: str, reader: str) -> Iterator[tuple[str, Sequence[Record]]]:
