@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import plot, targets
-from bench.figures import CONNECTIONS, Figure, Results, Round, figure, rounded
+from bench import plot, promises, targets
+from bench.figures import CONNECTIONS, Figure, Footprint, Results, Round, figure, rounded
+from bench.tables import table
 from bench.workloads import BY_NAME, WORKLOADS, Workload
 
 ONE, SEVERAL = CONNECTIONS
@@ -58,7 +59,8 @@ def as_json(results: Results, about: Mapping[str, str]) -> dict[str, Any]:
         for (contender, workload, by), rounds in results.rounds.items()
     ]
     by_contender = {"titles": results.titles, "versions": results.versions, "memory": results.memory}
-    return {"about": dict(about), **by_contender, "measured": measured}
+    once = {"pgbench": results.pgbench, "footprint": results.footprint and asdict(results.footprint)}
+    return {"about": dict(about), **by_contender, **once, "measured": measured}
 
 
 def _kept(each: Round) -> dict[str, float]:
@@ -68,6 +70,9 @@ def _kept(each: Round) -> dict[str, float]:
 def from_json(kept: Mapping[str, Any]) -> Results:
     """Return the results that `as_json` has kept."""
     results = Results(kept["titles"], kept["versions"], memory=kept["memory"])
+    # JSON has no numbers for keys.
+    results.pgbench.update({int(connections): rates for connections, rates in kept["pgbench"].items()})
+    results.footprint = Footprint(**kept["footprint"]) if kept["footprint"] else None
     for each in kept["measured"]:
         key = each["contender"], each["workload"], each["connections"]
         results.rounds[key] = [Round(**one) for one in each["rounds"]]
@@ -97,6 +102,10 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         f"## CPU time per request, {SEVERAL} connections",
         "Microseconds, as above: writers that wait share a commit in Kobako on SQLite.",
         _table(results, SEVERAL, cpu_cell),
+        "## Concurrent writers",
+        "PUTs per second, all in one collection, as the client sees them. pgbench has no HTTP, no JSON and no Python.",
+        promises.writers(results),
+        *_footprint(results),
         "## Memory",
         "MB resident in the server's processes, without the database's: after it was filled, and after all rounds.",
         table(("", "before", "after"), _memory_rows(results)),
@@ -106,17 +115,8 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table.
-
-    >>> print(table(("", "a"), [("b", "1")]))
-    |  | a |
-    |---|---|
-    | b | 1 |
-    """
-    names = list(head)
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("|---" * len(names) + "|" if line is lines[1] else f"| {' | '.join(line)} |" for line in lines)
+def _footprint(results: Results) -> list[str]:
+    return ["## Start and memory", promises.footprint(results.footprint, results.titles)] if results.footprint else []
 
 
 def _versions(results: Results) -> dict[str, str]:

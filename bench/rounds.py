@@ -11,12 +11,14 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 from tests.servers.postgresql import PostgreSQL
 
-from bench import contenders, cpu, load
+from bench import contenders, cpu, footprint, load, pgbench
 from bench.contenders.base import Contender
-from bench.figures import CONNECTIONS, Results, Round, of_round
+from bench.contenders.kobako import KobakoPostgreSQL, KobakoSQLite
+from bench.figures import CONNECTIONS, Footprint, Results, Round, of_round
 from bench.load import Done, Job
 from bench.workloads import SYNC_PAGES_MEASURED, Workload
 
@@ -40,15 +42,35 @@ def measure(plan: Plan) -> Results:
         for each in chosen:
             results.titles[each.name], results.versions[each.name] = each.title, each.version()
             results.memory[each.name].append(cpu.memory(_pid(each)))
+        scripts = _scripts(chosen, plan.workloads)
         for number in range(plan.rounds):
             tell(f"round {number + 1} of {plan.rounds}")
             for workload in plan.workloads:
                 for each in chosen:
                     if asked := requests[each.name].get(workload.name):
                         _turn(each, workload, asked, plan.seconds, number, client, results)
+            for kobako, script in scripts:
+                for connections in CONNECTIONS:
+                    results.pgbench[connections].append(pgbench.per_second(kobako, script, connections))
         for each in chosen:
             results.memory[each.name].append(cpu.memory(_pid(each)))
+        results.footprint = _footprint(chosen)
     return results
+
+
+def _scripts(chosen: Sequence[Contender], workloads: Sequence[Workload]) -> list[tuple[KobakoPostgreSQL, Path]]:
+    """Return what pgbench runs, if a Kobako that it is compared with is asked to PUT."""
+    if not any(each.name == "put" for each in workloads):
+        return []
+    return [(each, pgbench.prepare(each)) for each in chosen if isinstance(each, KobakoPostgreSQL)]
+
+
+def _footprint(chosen: Sequence[Contender]) -> Footprint | None:
+    synced = [each for each in chosen if isinstance(each, KobakoPostgreSQL | KobakoSQLite)]
+    if not synced:
+        return None
+    tell("starting and synchronising")
+    return footprint.measure(synced)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def _started(sizes: Sequence[Size]) -> Iterator[list[tuple[str, Size, Kobako]]]:
         database = PostgreSQL("max_wal_size=2GB")
         stack.callback(database.remove)
         database.start()
-        servers = []
+        servers: list[tuple[str, Size, Kobako]] = []
         for backend in BACKENDS:
             for size in sizes:
                 server = KobakoSQLite() if backend == "SQLite" else KobakoPostgreSQL(database)

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench import curves
 from bench.figures import Figure, Round, figure, rounded
-from bench.report import cpu_cell, table
+from bench.report import cpu_cell
+from bench.tables import table
 from bench.workloads import BY_NAME
 
 RECORDS, COLLECTIONS = "records in a collection", "collections of 100 records"

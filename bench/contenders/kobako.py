@@ -35,6 +35,14 @@ handlers = console
 class = StreamHandler
 args = (sys.stderr,)
 """
+PLUGINS = """
+multiauth.policies = account basicauth
+multiauth.policy.account.use = account
+kobako.includes = default_bucket accounts history quotas attachments flush counters user_data
+kobako.default_bucket_hmac_secret = {secret}
+kobako.quotas.bucket_max_items = 10000000
+kobako.attachment.base_path = {folder}/files
+"""
 FILES = ("kobako.db", "kobako.secret")
 
 
@@ -95,6 +103,10 @@ class Twin(Kobako):
             shutil.copy(self.original.folder / name, self.folder / name)
         self.original.start()
 
+    def secret(self) -> str:
+        """Return the secret of the original, which makes the same user ids."""
+        return (self.folder / "kobako.secret").read_text().strip()
+
     def seed(self) -> None:
         self.requests = KintoAPI(self.port)
 
@@ -115,14 +127,26 @@ class KobakoQuiet(Twin):
 
     def prepare(self) -> None:
         super().prepare()
-        secret = (self.folder / "kobako.secret").read_text().strip()
-        (self.folder / "kobako.ini").write_text(SECTION.format(secret=secret) + QUIET)
+        (self.folder / "kobako.ini").write_text(SECTION.format(secret=self.secret()) + QUIET)
+
+
+class KobakoPlugins(Twin):
+    """With all plugins that need no other server. Accounts are asked first who it is: it is none of theirs."""
+
+    name, title = "kobako-plugins", "Kobako, all plugins"
+    only = ("hello", "one", "page")
+
+    def prepare(self) -> None:
+        super().prepare()
+        section = SECTION.replace("multiauth.policies = basicauth\n", PLUGINS)
+        (self.folder / "kobako.ini").write_text(section.format(secret=self.secret(), folder=self.folder))
 
 
 class KobakoPostgreSQL(Kobako):
     """On PostgreSQL, with objects, permissions and cache in one database."""
 
     name, title = "kobako-postgresql", "Kobako, PostgreSQL"
+    database: PostgreSQL
 
     def __init__(self, database: PostgreSQL) -> None:
         self.database = database
@@ -130,11 +154,9 @@ class KobakoPostgreSQL(Kobako):
 
     @property
     def url(self) -> str:
-        assert self.database is not None
         return self.database.url(self.name)
 
     def prepare(self) -> None:
-        assert self.database is not None
         self.database.sql(f'CREATE DATABASE "{self.name}"')
         self.ini = SECTION.format(secret="of-no-use-outside-of-a-benchmark") + "".join(
             f"kobako.{part}_backend = postgresql\nkobako.{part}_url = {self.url}\n"
@@ -148,7 +170,6 @@ class KobakoPostgreSQL(Kobako):
         asyncio.run(self._vacuum())
 
     def size_on_disk(self) -> int:
-        assert self.database is not None
         return int(self.database.ask(f"SELECT pg_database_size('{self.name}')"))
 
     async def _vacuum(self) -> None:
