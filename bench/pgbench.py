@@ -6,7 +6,7 @@ between them and no more: it takes the version of the list and adds one.
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -37,7 +37,7 @@ def prepare(kobako: KobakoPostgreSQL) -> Path:
     """Write the script for pgbench into the folder of PostgreSQL; return it."""
     statements, version = asyncio.run(_written_down(kobako))
     path = kobako.database.folder / "put.sql"
-    path.write_text("\n".join(_script(statements, version)))
+    path.write_text("\n".join(script(statements, version)))
     return path
 
 
@@ -77,7 +77,7 @@ async def _written_down(kobako: KobakoPostgreSQL) -> tuple[list[Statement], int]
     return statements, version
 
 
-def _script(statements: list[Statement], version: int) -> Iterator[str]:
+def script(statements: Sequence[Statement], version: int) -> Iterator[str]:
     """Yield the lines of a script: values in their places, another record each time, the version after the last."""
     yield f"\\set number random(0, {KEPT - 1})"
     for sql, values in statements:

@@ -25,7 +25,9 @@ cores with the servers, PocketBase uses both, Kinto has two processes, Kobako an
 - **The limit** is a bare ASGI application on the same server (granian, uvloop) with prepared statements: no routes, no
   users, no permissions, no log. Nothing built this way can be faster. A 304 and a poll are compared with its `hello`.
 - **Kobako** runs as `kobako start` does without any configuration, with a line of log for each request; the columns
-  "NORMAL" (less durable, as PocketBase is) and "no request log" show what these cost.
+  "NORMAL" (less durable, as PocketBase is) and "no request log" show what these cost. "All plugins" are those that
+  need no other server: default bucket, accounts (asked first who it is), history, quotas, attachments, flush, counters
+  and user data.
 - **Kinto** and **PocketBase** have no request log here. PocketBase has no ETags, and for PUT gets all fields by PATCH;
   an empty list it answers late on purpose, which is no CPU time.
 - "Filter, declared index" is the same filter on a field that has an index, but in Kinto, where none can be declared.
