@@ -152,7 +152,7 @@ class GrownAPI:
         self.size = size
 
     def one(self) -> list[bytes]:
-        return [self._get(n, f"/{dataset.id_of(_spread(n, self.size.records))}") for n in range(KEPT)]
+        return [self._get(n, f"/{dataset.id_of(spread(n, self.size.records))}") for n in range(KEPT)]
 
     def page(self) -> list[bytes]:
         return [self._get(n, f"?_limit={PAGE}") for n in range(self._lists)]
@@ -161,14 +161,14 @@ class GrownAPI:
         return [self._get(n, f"?_since={self._etag(n)}") for n in range(self._lists)]
 
     def indexed(self) -> list[bytes]:
-        return [self._get(n, f"?topic=topic-{_spread(n, self.size.records // SELECTED)}") for n in range(KEPT)]
+        return [self._get(n, f"?topic=topic-{spread(n, self.size.records // SELECTED)}") for n in range(KEPT)]
 
     @property
     def _lists(self) -> int:
         return min(KEPT, self.size.collections)
 
     def _records(self, number: int) -> str:
-        return f"/v1{uri_of(_name(_spread(number, self.size.collections)))}/records"
+        return f"/v1{uri_of(_name(spread(number, self.size.collections)))}/records"
 
     def _get(self, number: int, rest: str) -> bytes:
         return request("GET", self._records(number) + rest, self.owner)
@@ -177,7 +177,7 @@ class GrownAPI:
         return self.client.call("HEAD", f"{self._records(number)}?_limit=1").headers["etag"].strip('"')
 
 
-def _spread(number: int, size: int) -> int:
+def spread(number: int, size: int) -> int:
     """Return one of `size` things: for the numbers up to KEPT, things far from each other, each equally often."""
     return number * size // KEPT if size > KEPT else number % size
 
