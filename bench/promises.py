@@ -18,6 +18,17 @@ Rates = Mapping[int, float]
 """Writes per second by connections."""
 
 
+def sections(results: Results) -> Iterator[str]:
+    """Yield the parts of the page, as far as they were measured."""
+    if any(workload == "put" for _, workload, _ in results.rounds):
+        yield "## Concurrent writers"
+        yield "PUTs per second, all to one list, as the client sees them. pgbench has no HTTP, no JSON and no Python."
+        yield writers(results)
+    if results.footprint:
+        yield "## Start and memory"
+        yield footprint(results.footprint, results.titles)
+
+
 def writers(results: Results) -> str:
     """Return the table of writers to one list: each PUT replaces one record."""
     pgbench = {by: median(rates) for by, rates in results.pgbench.items()}

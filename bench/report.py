@@ -104,10 +104,7 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         f"## CPU time per request, {SEVERAL} connections",
         "Microseconds, as above: writers that wait share a commit in Kobako on SQLite.",
         _table(results, SEVERAL, cpu_cell),
-        "## Concurrent writers",
-        "PUTs per second, all in one collection, as the client sees them. pgbench has no HTTP, no JSON and no Python.",
-        promises.writers(results),
-        *_footprint(results),
+        *promises.sections(results),
         "## Memory",
         "MB resident in the server's processes, without the database's: after it was filled, and after all rounds.",
         table(("", "before", "after"), _memory_rows(results)),
@@ -115,10 +112,6 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         _errors(results),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _footprint(results: Results) -> list[str]:
-    return ["## Start and memory", promises.footprint(results.footprint, results.titles)] if results.footprint else []
 
 
 def _versions(results: Results) -> dict[str, str]:

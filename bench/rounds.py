@@ -42,35 +42,20 @@ def measure(plan: Plan) -> Results:
         for each in chosen:
             results.titles[each.name], results.versions[each.name] = each.title, each.version()
             results.memory[each.name].append(cpu.memory(_pid(each)))
-        scripts = _scripts(chosen, plan.workloads)
+        scripts = [(each, pgbench.prepare(each)) for each in chosen if isinstance(each, KobakoPostgreSQL)]
         for number in range(plan.rounds):
             tell(f"round {number + 1} of {plan.rounds}")
             for workload in plan.workloads:
                 for each in chosen:
                     if asked := requests[each.name].get(workload.name):
                         _turn(each, workload, asked, plan.seconds, number, client, results)
-            for kobako, script in scripts:
-                for connections in CONNECTIONS:
-                    results.pgbench[connections].append(pgbench.per_second(kobako, script, connections))
+                if workload.name == "put":
+                    _pgbench_turn(scripts, results)
         for each in chosen:
             results.memory[each.name].append(cpu.memory(_pid(each)))
-        results.footprint = _footprint(chosen)
+        if any(each.name == "sync" for each in plan.workloads):
+            results.footprint = _footprint(chosen)
     return results
-
-
-def _scripts(chosen: Sequence[Contender], workloads: Sequence[Workload]) -> list[tuple[KobakoPostgreSQL, Path]]:
-    """Return what pgbench runs, if a Kobako that it is compared with is asked to PUT."""
-    if not any(each.name == "put" for each in workloads):
-        return []
-    return [(each, pgbench.prepare(each)) for each in chosen if isinstance(each, KobakoPostgreSQL)]
-
-
-def _footprint(chosen: Sequence[Contender]) -> Footprint | None:
-    synced = [each for each in chosen if isinstance(each, KobakoPostgreSQL | KobakoSQLite)]
-    if not synced:
-        return None
-    tell("starting and synchronising")
-    return footprint.measure(synced)
 
 
 @contextmanager
@@ -127,6 +112,20 @@ def _turn(
         job = Job(contender.port, requests, connections, None if workload.as_a_whole else seconds, first,
                   looks_inside=workload.name == "batch")  # fmt: skip
         results.rounds[contender.name, workload.name, connections].append(measured(contender, job, client))
+
+
+def _pgbench_turn(scripts: Sequence[tuple[KobakoPostgreSQL, Path]], results: Results) -> None:
+    for kobako, script in scripts:
+        for connections in CONNECTIONS:
+            results.pgbench[connections].append(pgbench.per_second(kobako, script, connections))
+
+
+def _footprint(chosen: Sequence[Contender]) -> Footprint | None:
+    synced = [each for each in chosen if isinstance(each, KobakoPostgreSQL | KobakoSQLite)]
+    if not synced:
+        return None
+    tell("starting and synchronising")
+    return footprint.measure(synced)
 
 
 def measured(contender: Contender, job: Job, client: Executor) -> Round:
