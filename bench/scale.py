@@ -86,6 +86,10 @@ def measure(sizes: Sequence[Size], times: int) -> Growth:
         asked = {server.name: dict(rounds.requests_of(server, WORKLOADS, client)) for *_, server in servers}
         for backend, size, server in servers:
             growth.bytes[size.axis, backend, size.value] = server.size_on_disk()
+            rounds.tell(f"warming up {server.name}")
+            for requests in asked[server.name].values():
+                # What comes from a disk costs other work, and that only once.
+                client.submit(run, Job(server.port, requests, 1, None)).result()
         for number in range(times):
             rounds.tell(f"round {number + 1} of {times}")
             for workload in WORKLOADS:
