@@ -1,13 +1,21 @@
 """What the benchmarks make of what they measure. Nothing here measures."""
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from xml.etree import ElementTree
 
 import pytest
-from bench import curves, pgbench, plot, promises, report, scale, scale_report, targets, wire
+from bench import curves, dataset, pgbench, plot, promises, report, scale, scale_report, targets, wire
+from bench.contenders.kinto_api import login, make_collections, records_of, uri_of, user_id
+from bench.contenders.kobako import KobakoPostgreSQL
 from bench.figures import Figure, Footprint, Results, Round, figure, of_round, percentile, rounded
+from bench.filling import Record
 from bench.load import Done
 from bench.scale_report import RECORDS, Growth
+from bench.wire import Client
+from tests.servers.postgresql import QUICK, PostgreSQL
 
 
 def a_round(cpu_us: float, *, errors: int = 0, per_second: float = 1000.0) -> Round:
@@ -126,6 +134,51 @@ def test_pgbench_takes_the_version_after_that_of_the_list() -> None:
 
     assert lock == "SELECT last_modified FOR UPDATE \\gset\n\\set version :last_modified + 1"
     assert put == "UPDATE :version;"
+
+
+@pytest.fixture
+def kobako() -> Iterator[KobakoPostgreSQL]:
+    """A Kobako as it is measured, with collections and no records."""
+    with ExitStack() as stack:
+        database = PostgreSQL(*QUICK)
+        stack.callback(database.remove)
+        database.start()
+        kobako = KobakoPostgreSQL(database)
+        stack.callback(kobako.remove)
+        kobako.prepare()
+        kobako.start()
+        make_collections(Client(kobako.port, login(dataset.OWNER)))
+        yield kobako
+
+
+@pytest.mark.server
+def test_pgbench_writes_records_as_kobako_does(kobako: KobakoPostgreSQL) -> None:
+    rate = pgbench.per_second(kobako, pgbench.prepare(kobako), connections=4)
+
+    found = kobako.database.ask(
+        "SELECT l.last_modified = max(o.last_modified), count(*) > 1, max(data) = min(data), min(o.id)"
+        " FROM lists AS l JOIN objects AS o USING (bucket, parent, resource)"
+        " WHERE parent = '/buckets/bench/collections/writes' GROUP BY l.last_modified",
+        kobako.name,
+    )
+    assert rate > 0
+    assert re.fullmatch(r"t\|t\|t\|record\d{9}", found)
+
+
+@pytest.mark.server
+def test_records_that_are_filled_in_are_as_those_that_were_put(kobako: KobakoPostgreSQL) -> None:
+    client = Client(kobako.port, login(dataset.OWNER))
+    owner = user_id(kobako.port, dataset.OWNER)
+    client.call("PUT", f"{records_of('items')}/put", {"data": dataset.record(1)})
+
+    kobako.fill([(uri_of("items"), [Record("filled", dataset.record(1), {"write": [owner]})])])
+
+    put, filled = (client.call("GET", f"{records_of('items')}/{id}").json for id in ("put", "filled"))
+    rows = kobako.database.ask("SELECT data, fields, key1, key2 FROM objects WHERE resource = 'record'", kobako.name)
+    assert put["permissions"] == filled["permissions"] == {"write": [owner]}
+    assert {**put["data"], "id": "", "last_modified": 0} == {**filled["data"], "id": "", "last_modified": 0}
+    assert len(rows.splitlines()) == 2
+    assert len(set(rows.splitlines())) == 1
 
 
 @pytest.fixture
