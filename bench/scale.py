@@ -8,8 +8,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -86,10 +86,7 @@ def measure(sizes: Sequence[Size], times: int) -> Growth:
         asked = {server.name: dict(rounds.requests_of(server, WORKLOADS, client)) for *_, server in servers}
         for backend, size, server in servers:
             growth.bytes[size.axis, backend, size.value] = server.size_on_disk()
-            rounds.tell(f"warming up {server.name}")
-            for requests in asked[server.name].values():
-                # What comes from a disk costs other work, and that only once.
-                client.submit(run, Job(server.port, requests, 1, None)).result()
+            _warm_up(server, asked[server.name].values(), client)
         for number in range(times):
             rounds.tell(f"round {number + 1} of {times}")
             for workload in WORKLOADS:
@@ -98,6 +95,13 @@ def measure(sizes: Sequence[Size], times: int) -> Growth:
                     found = rounds.measured(server, job, client)
                     growth.rounds[size.axis, backend, size.value, workload.name].append(found)
     return growth
+
+
+def _warm_up(server: Kobako, requests: Iterable[list[bytes]], client: Executor) -> None:
+    """Ask everything once: what comes from a disk costs other work, and that only once."""
+    rounds.tell(f"warming up {server.name}")
+    for each in requests:
+        client.submit(run, Job(server.port, each, 1, None)).result()
 
 
 @contextmanager
