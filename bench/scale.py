@@ -66,7 +66,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.scale")
     parser.add_argument("--sizes", type=_numbers, default="10000,100000,1000000,5000000",
-                        help="numbers of records in a collection [%(default)s]")  # fmt: skip
+                        help="numbers of records in a collection, each at least 100 [%(default)s]")  # fmt: skip
     parser.add_argument("--collections", type=_numbers, default="10,100,1000,10000",
                         help=f"numbers of collections of {PAGE} records [%(default)s]")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured [%(default)s]")
