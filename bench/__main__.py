@@ -58,10 +58,16 @@ def _arguments(names: list[str], workloads: list[str]) -> argparse.Namespace:
 
 
 def _about(plan: "Plan") -> dict[str, str]:
+    about = about_machine()
+    command = " ".join(["python -m bench", *sys.argv[1:]])
+    return {**about, "Command": f"`make bench` (`{command}`: {plan.rounds} × {plan.seconds} s)"}
+
+
+def about_machine() -> dict[str, str]:
+    """Return when and where a run was made."""
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "Machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}, Python {platform.python_version()}",
-        "Command": f"`make bench` (`{' '.join(['python -m bench', *sys.argv[1:]])}`: {plan.rounds} × {plan.seconds} s)",
         "Load of the machine by others and by this, at the end": f"{os.getloadavg()[2]:.1f}, mean of 15 minutes",
     }
 

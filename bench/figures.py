@@ -36,13 +36,27 @@ Key = tuple[str, str, int]
 
 
 @dataclass
+class Footprint:
+    """Of each start: seconds to the first answer, memory of the worker. By contender: what a synchronisation adds."""
+
+    starts_s: list[float]
+    idle_bytes: list[int]
+    grown_bytes: dict[str, int]
+
+
+@dataclass
 class Results:
-    """All that a run has found out, by contenders. Memory in bytes: once filled, and after the last round."""
+    """All that a run has found out, by contenders. Memory in bytes: once filled, and after the last round.
+
+    `pgbench`: PUTs per second by connections, of each round.
+    """
 
     titles: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     rounds: dict[Key, list[Round]] = field(default_factory=lambda: defaultdict(list))
     memory: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    pgbench: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    footprint: Footprint | None = None
 
 
 def of_round(done: Done, server_s: float, database_s: float) -> Round:

@@ -15,6 +15,7 @@ COLOURS = {
     "kobako-sqlite": "#1a73e8",
     "kobako-sqlite-normal": "#7baaf7",
     "kobako-quiet": "#12b5cb",
+    "kobako-plugins": "#188038",
     "kobako-postgresql": "#174ea6",
     "pocketbase": "#e8710a",
     "kinto": "#d93025",

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import plot, targets
-from bench.figures import CONNECTIONS, Figure, Results, Round, figure, rounded
+from bench import plot, promises, targets
+from bench.figures import CONNECTIONS, Figure, Footprint, Results, Round, figure, rounded
+from bench.tables import table
 from bench.workloads import BY_NAME, WORKLOADS, Workload
 
 ONE, SEVERAL = CONNECTIONS
@@ -24,7 +25,9 @@ cores with the servers, PocketBase uses both, Kinto has two processes, Kobako an
 - **The limit** is a bare ASGI application on the same server (granian, uvloop) with prepared statements: no routes, no
   users, no permissions, no log. Nothing built this way can be faster. A 304 and a poll are compared with its `hello`.
 - **Kobako** runs as `kobako start` does without any configuration, with a line of log for each request; the columns
-  "NORMAL" (less durable, as PocketBase is) and "no request log" show what these cost.
+  "NORMAL" (less durable, as PocketBase is) and "no request log" show what these cost. "All plugins" are those that
+  need no other server: default bucket, accounts (asked first who it is), history, quotas, attachments, flush, counters
+  and user data.
 - **Kinto** and **PocketBase** have no request log here. PocketBase has no ETags, and for PUT gets all fields by PATCH;
   an empty list it answers late on purpose, which is no CPU time.
 - "Filter, declared index" is the same filter on a field that has an index, but in Kinto, where none can be declared.
@@ -58,7 +61,8 @@ def as_json(results: Results, about: Mapping[str, str]) -> dict[str, Any]:
         for (contender, workload, by), rounds in results.rounds.items()
     ]
     by_contender = {"titles": results.titles, "versions": results.versions, "memory": results.memory}
-    return {"about": dict(about), **by_contender, "measured": measured}
+    once = {"pgbench": results.pgbench, "footprint": results.footprint and asdict(results.footprint)}
+    return {"about": dict(about), **by_contender, **once, "measured": measured}
 
 
 def _kept(each: Round) -> dict[str, float]:
@@ -68,6 +72,9 @@ def _kept(each: Round) -> dict[str, float]:
 def from_json(kept: Mapping[str, Any]) -> Results:
     """Return the results that `as_json` has kept."""
     results = Results(kept["titles"], kept["versions"], memory=kept["memory"])
+    # JSON has no numbers for keys.
+    results.pgbench.update({int(connections): rates for connections, rates in kept["pgbench"].items()})
+    results.footprint = Footprint(**kept["footprint"]) if kept["footprint"] else None
     for each in kept["measured"]:
         key = each["contender"], each["workload"], each["connections"]
         results.rounds[key] = [Round(**one) for one in each["rounds"]]
@@ -84,7 +91,7 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         READING.strip(),
         "## CPU time per request",
         "Microseconds, one connection: server, + database where it is a process of its own.",
-        _table(results, ONE, _cpu_cell),
+        _table(results, ONE, cpu_cell),
         "## Targets",
         f"By the medians with one connection, and with {SEVERAL}; reached is what is reached with both.",
         table(("", "", "compared with", "target", "one", f"{SEVERAL}", ""), _target_rows(results)),
@@ -96,7 +103,8 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         _table(results, ONE, _latency_cell),
         f"## CPU time per request, {SEVERAL} connections",
         "Microseconds, as above: writers that wait share a commit in Kobako on SQLite.",
-        _table(results, SEVERAL, _cpu_cell),
+        _table(results, SEVERAL, cpu_cell),
+        *promises.sections(results),
         "## Memory",
         "MB resident in the server's processes, without the database's: after it was filled, and after all rounds.",
         table(("", "before", "after"), _memory_rows(results)),
@@ -104,19 +112,6 @@ def as_markdown(results: Results, about: Mapping[str, str]) -> str:
         _errors(results),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table.
-
-    >>> print(table(("", "a"), [("b", "1")]))
-    |  | a |
-    |---|---|
-    | b | 1 |
-    """
-    names = list(head)
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("|---" * len(names) + "|" if line is lines[1] else f"| {' | '.join(line)} |" for line in lines)
 
 
 def _versions(results: Results) -> dict[str, str]:
@@ -144,7 +139,8 @@ def _table(results: Results, connections: int, cell: Callable[[Rounds], str]) ->
     return table(("", *results.titles.values()), rows)
 
 
-def _cpu_cell(rounds: Rounds) -> str:
+def cpu_cell(rounds: Rounds) -> str:
+    """Return what a request has cost: server, + database, and the spread of both."""
     server, database = (figure([getattr(each, name) for each in rounds]) for name in ("server_us", "database_us"))
     whole = figure([each.cpu_us for each in rounds])
     told = rounded(server.median) + (f" + {rounded(database.median)}" if database.median else "")

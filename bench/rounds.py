@@ -11,12 +11,14 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 from tests.servers.postgresql import PostgreSQL
 
-from bench import contenders, cpu, load
+from bench import contenders, cpu, footprint, load, pgbench
 from bench.contenders.base import Contender
-from bench.figures import CONNECTIONS, Results, Round, of_round
+from bench.contenders.kobako import KobakoPostgreSQL, KobakoSQLite
+from bench.figures import CONNECTIONS, Footprint, Results, Round, of_round
 from bench.load import Done, Job
 from bench.workloads import SYNC_PAGES_MEASURED, Workload
 
@@ -35,19 +37,24 @@ def measure(plan: Plan) -> Results:
     """Do the whole run."""
     results = Results()
     with started(plan.contenders) as running, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        requests = {each.name: dict(_requests(each, plan.workloads, client)) for each in running}
+        requests = {each.name: dict(requests_of(each, plan.workloads, client)) for each in running}
         chosen = [each for each in running if each.name in plan.contenders]
         for each in chosen:
             results.titles[each.name], results.versions[each.name] = each.title, each.version()
             results.memory[each.name].append(cpu.memory(_pid(each)))
+        scripts = [(each, pgbench.prepare(each)) for each in chosen if isinstance(each, KobakoPostgreSQL)]
         for number in range(plan.rounds):
-            _tell(f"round {number + 1} of {plan.rounds}")
+            tell(f"round {number + 1} of {plan.rounds}")
             for workload in plan.workloads:
                 for each in chosen:
                     if asked := requests[each.name].get(workload.name):
                         _turn(each, workload, asked, plan.seconds, number, client, results)
+                if workload.name == "put":
+                    _pgbench_turn(scripts, results)
         for each in chosen:
             results.memory[each.name].append(cpu.memory(_pid(each)))
+        if any(each.name == "sync" for each in plan.workloads):
+            results.footprint = _footprint(chosen)
     return results
 
 
@@ -61,7 +68,7 @@ def started(names: Sequence[str]) -> Iterator[list[Contender]]:
         running = []
         for each in contenders.make(names, database):
             stack.callback(each.remove)
-            _tell(f"starting and filling {each.name}")
+            tell(f"starting and filling {each.name}")
             each.install()
             each.prepare()
             each.start()
@@ -70,11 +77,11 @@ def started(names: Sequence[str]) -> Iterator[list[Contender]]:
         yield running
 
 
-def _requests(
+def requests_of(
     contender: Contender, workloads: Sequence[Workload], client: Executor
 ) -> Iterator[tuple[str, list[bytes]]]:
     """Yield the requests of the workloads that a contender knows, after it has answered one of each as it should."""
-    _tell(f"checking the answers of {contender.name}")
+    tell(f"checking the answers of {contender.name}")
     for workload in workloads:
         make = getattr(contender.requests, workload.name, None)
         if make is None or workload.name not in contender.only:
@@ -104,10 +111,25 @@ def _turn(
         first = number * 7919
         job = Job(contender.port, requests, connections, None if workload.as_a_whole else seconds, first,
                   looks_inside=workload.name == "batch")  # fmt: skip
-        results.rounds[contender.name, workload.name, connections].append(_measured(contender, job, client))
+        results.rounds[contender.name, workload.name, connections].append(measured(contender, job, client))
 
 
-def _measured(contender: Contender, job: Job, client: Executor) -> Round:
+def _pgbench_turn(scripts: Sequence[tuple[KobakoPostgreSQL, Path]], results: Results) -> None:
+    for kobako, script in scripts:
+        for connections in CONNECTIONS:
+            results.pgbench[connections].append(pgbench.per_second(kobako, script, connections))
+
+
+def _footprint(chosen: Sequence[Contender]) -> Footprint | None:
+    synced = [each for each in chosen if isinstance(each, KobakoPostgreSQL | KobakoSQLite)]
+    if not synced:
+        return None
+    tell("starting and synchronising")
+    return footprint.measure(synced)
+
+
+def measured(contender: Contender, job: Job, client: Executor) -> Round:
+    """Have a client do a job, and return what it has cost the contender and its database."""
     roots = [_pid(contender), *([_pid(contender.database)] if contender.database else [])]
     before = [cpu.read(root) for root in roots]
     done = client.submit(load.run, job).result()
@@ -120,5 +142,6 @@ def _pid(server: Contender | PostgreSQL) -> int:
     return server.process.pid
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
+    """Say how far a run has come."""
     print(text, file=sys.stderr, flush=True)

@@ -32,8 +32,12 @@ ROWS = (
 )
 
 
+PLUGINS = 1.1
+"""Times as much as without plugins."""
+
+
 class Verdict(NamedTuple):
-    """One target: `measured` is how many times as much as the limit costs, or how many times less than another."""
+    """One target: `measured` is how many times as much as another it costs (as the limit), or how many times less."""
 
     workload: str
     contender: str
@@ -50,6 +54,9 @@ class Verdict(NamedTuple):
 
 def verdicts(costs: Costs) -> Iterator[Verdict]:
     """Yield the verdicts on what was measured."""
+    for workload in ("one", "page"):
+        if ratio := _ratio(costs, ("kobako-plugins", workload), ("kobako-sqlite", workload)):
+            yield Verdict(workload, "kobako-plugins", "kobako-sqlite", True, PLUGINS, ratio)
     for row in ROWS:
         for own, limit in LIMITS.items():
             if ratio := _ratio(costs, (own, row.workload), (limit, row.limit_workload)):

@@ -7,7 +7,7 @@ from tests.servers.postgresql import PostgreSQL
 
 from bench.contenders.base import Contender
 from bench.contenders.kinto import Kinto
-from bench.contenders.kobako import KobakoNormal, KobakoPostgreSQL, KobakoQuiet, KobakoSQLite, offers_postgresql
+from bench.contenders.kobako import KobakoNormal, KobakoPlugins, KobakoPostgreSQL, KobakoQuiet, KobakoSQLite
 from bench.contenders.limit import LimitPostgreSQL, LimitSQLite
 from bench.contenders.pocketbase import PocketBase
 
@@ -18,16 +18,17 @@ NAMES = (
     "kobako-sqlite",
     "kobako-sqlite-normal",
     "kobako-quiet",
-    *(["kobako-postgresql"] if offers_postgresql() else []),
+    "kobako-plugins",
+    "kobako-postgresql",
     "pocketbase",
     "kinto",
 )
 
-TWINS = {KobakoNormal.name, KobakoQuiet.name}
+TWINS = {KobakoNormal.name, KobakoQuiet.name, KobakoPlugins.name}
 
 
 def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
-    """Yield contenders by their names, in the order of NAMES; two of Kobako's bring the one they are a copy of."""
+    """Yield contenders by their names, in the order of NAMES; some of Kobako's bring the one they are a copy of."""
     original = cache(KobakoSQLite)
     makers: dict[str, Callable[[], Contender]] = {
         "limit-sqlite-full": lambda: LimitSQLite("FULL"),
@@ -36,6 +37,7 @@ def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
         "kobako-sqlite": original,
         "kobako-sqlite-normal": lambda: KobakoNormal(original()),
         "kobako-quiet": lambda: KobakoQuiet(original()),
+        "kobako-plugins": lambda: KobakoPlugins(original()),
         "kobako-postgresql": lambda: KobakoPostgreSQL(database),
         "pocketbase": PocketBase,
         "kinto": lambda: Kinto(database),

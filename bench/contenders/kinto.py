@@ -46,6 +46,7 @@ class Kinto(Contender):
     """Kinto on PostgreSQL."""
 
     name, title = "kinto", "Kinto 26.5, PostgreSQL"
+    database: PostgreSQL
 
     def __init__(self, database: PostgreSQL) -> None:
         self.database = database
@@ -55,10 +56,9 @@ class Kinto(Contender):
         self.programs = environment("kinto", *PACKAGES)
 
     def prepare(self) -> None:
-        assert self.database is not None
         self.database.sql("CREATE DATABASE kinto")
         (self.folder / "kinto.ini").write_text(INI.format(url=self.database.url("kinto")))
-        command = [self.programs / "kinto", "migrate", "--ini", self.folder / "kinto.ini"]
+        command: list[str | Path] = [self.programs / "kinto", "migrate", "--ini", self.folder / "kinto.ini"]
         subprocess.run(command, check=True, capture_output=True)
 
     def command(self) -> Sequence[str | Path]:
@@ -89,5 +89,4 @@ class Kinto(Contender):
         return f"Kinto {installed(self.programs, 'kinto')}, uWSGI {installed(self.programs, 'uwsgi')}"
 
     def _sql(self, statement: str, **values: object) -> None:
-        assert self.database is not None
         self.database.sql(statement.format(**values), "kinto")

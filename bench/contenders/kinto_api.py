@@ -7,14 +7,19 @@ from bench import dataset
 from bench.wire import Answer, Client, request
 from bench.workloads import BATCH, CHANGES, KEPT, PAGE, SYNC_PAGE, SYNC_PAGES_MEASURED
 
-BUCKET = "/v1/buckets/bench"
+BUCKET = "/buckets/bench"
 
 Requests = list[bytes]
 
 
+def uri_of(collection: str) -> str:
+    """Return the URI of a collection."""
+    return f"{BUCKET}/collections/{collection}"
+
+
 def records_of(collection: str) -> str:
     """Return the path of the records of a collection."""
-    return f"{BUCKET}/collections/{collection}/records"
+    return f"/v1{uri_of(collection)}/records"
 
 
 def login(name: str) -> dict[str, str]:
@@ -24,10 +29,10 @@ def login(name: str) -> dict[str, str]:
 
 def make_collections(client: Client) -> None:
     """Make the bucket and its collections; OWNER is who asks."""
-    client.call("PUT", BUCKET)
+    client.call("PUT", f"/v1{BUCKET}")
     for name in dataset.SIZES:
         indexes = ["topic"] if name == "items" else []
-        client.call("PUT", f"{BUCKET}/collections/{name}", {"data": {"indexes": indexes}})
+        client.call("PUT", f"/v1{uri_of(name)}", {"data": {"indexes": indexes}})
 
 
 def user_id(port: int, name: str) -> str:
@@ -112,7 +117,7 @@ class KintoAPI:
 
 def puts(collection: str, numbers: range) -> dict[str, Any]:
     """Return the body of a batch that writes records."""
-    path = records_of(collection).removeprefix("/v1")
+    path = f"{uri_of(collection)}/records"
     return {
         "defaults": {"method": "PUT"},
         "requests": [{"path": f"{path}/{dataset.id_of(n)}", "body": {"data": dataset.record(n, 1)}} for n in numbers],

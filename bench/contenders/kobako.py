@@ -1,21 +1,20 @@
 """Kobako: as `kobako start` runs it, one worker, its log in a file."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+import asyncpg
 from tests.servers.postgresql import PostgreSQL
 
-from bench import dataset
+from bench import dataset, filling
 from bench.contenders.base import ROOT, Contender
-from bench.contenders.kinto_api import KintoAPI, login, make_collections, records_of, user_id
-from bench.load import Job, run
-from bench.wire import Client, request
-from bench.workloads import BATCH
+from bench.contenders.kinto_api import KintoAPI, login, make_collections, uri_of, user_id
+from bench.filling import Record
+from bench.wire import Client
 
 SECTION = """
 [app:main]
@@ -36,14 +35,27 @@ handlers = console
 class = StreamHandler
 args = (sys.stderr,)
 """
+PLUGINS = """
+multiauth.policies = account basicauth
+multiauth.policy.account.use = account
+kobako.includes = default_bucket accounts history quotas attachments flush counters user_data
+kobako.default_bucket_hmac_secret = {secret}
+kobako.quotas.bucket_max_items = 10000000
+kobako.attachment.base_path = {folder}/files
+"""
 FILES = ("kobako.db", "kobako.secret")
 
 
 class Kobako(Contender):
-    """Kobako with the settings of an ini file, or without one as by default. It is filled through its API."""
+    """Kobako with the settings of an ini file, or without one as by default."""
 
     module = "kobako"
     ini = ""
+
+    @property
+    def url(self) -> str:
+        """The URL of its database."""
+        return f"sqlite:///{self.folder / 'kobako.db'}"
 
     def command(self) -> Sequence[str | Path]:
         return [sys.executable, "-m", self.module, "start", "--port", str(self.port)]
@@ -54,10 +66,16 @@ class Kobako(Contender):
 
     def seed(self) -> None:
         make_collections(Client(self.port, login(dataset.OWNER)))
-        reader = user_id(self.port, dataset.READER)
-        done = run(Job(self.port, list(_batches(reader)), connections=4, seconds=None))
-        assert set(done.statuses) == {200}, done.statuses
+        self.fill(_parts(user_id(self.port, dataset.OWNER), user_id(self.port, dataset.READER)))
         self.requests = KintoAPI(self.port)
+
+    def fill(self, parts: Iterable[tuple[str, Sequence[Record]]]) -> None:
+        """Add records to collections, each named by its URI."""
+        asyncio.run(filling.fill(self.url, parts))
+
+    def size_on_disk(self) -> int:
+        """Return how large its database is, in bytes."""
+        return sum(each.stat().st_size for each in self.folder.glob("kobako.db*"))
 
     def version(self) -> str:
         done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
@@ -85,6 +103,10 @@ class Twin(Kobako):
             shutil.copy(self.original.folder / name, self.folder / name)
         self.original.start()
 
+    def secret(self) -> str:
+        """Return the secret of the original, which makes the same user ids."""
+        return (self.folder / "kobako.secret").read_text().strip()
+
     def seed(self) -> None:
         self.requests = KintoAPI(self.port)
 
@@ -105,51 +127,65 @@ class KobakoQuiet(Twin):
 
     def prepare(self) -> None:
         super().prepare()
-        secret = (self.folder / "kobako.secret").read_text().strip()
-        (self.folder / "kobako.ini").write_text(SECTION.format(secret=secret) + QUIET)
+        (self.folder / "kobako.ini").write_text(SECTION.format(secret=self.secret()) + QUIET)
+
+
+class KobakoPlugins(Twin):
+    """With all plugins that need no other server. Accounts are asked first who it is: it is none of theirs."""
+
+    name, title = "kobako-plugins", "Kobako, all plugins"
+    only = ("hello", "one", "page")
+
+    def prepare(self) -> None:
+        super().prepare()
+        section = SECTION.replace("multiauth.policies = basicauth\n", PLUGINS)
+        (self.folder / "kobako.ini").write_text(section.format(secret=self.secret(), folder=self.folder))
 
 
 class KobakoPostgreSQL(Kobako):
     """On PostgreSQL, with objects, permissions and cache in one database."""
 
     name, title = "kobako-postgresql", "Kobako, PostgreSQL"
+    database: PostgreSQL
 
     def __init__(self, database: PostgreSQL) -> None:
         self.database = database
         super().__init__()
 
+    @property
+    def url(self) -> str:
+        return self.database.url(self.name)
+
     def prepare(self) -> None:
-        assert self.database is not None
-        self.database.sql("CREATE DATABASE kobako")
+        self.database.sql(f'CREATE DATABASE "{self.name}"')
         self.ini = SECTION.format(secret="of-no-use-outside-of-a-benchmark") + "".join(
-            f"kobako.{part}_backend = postgresql\nkobako.{part}_url = {self.database.url('kobako')}\n"
+            f"kobako.{part}_backend = postgresql\nkobako.{part}_url = {self.url}\n"
             for part in ("storage", "permission", "cache")
         )
         super().prepare()
         subprocess.run([sys.executable, "-m", "kobako", "migrate"], cwd=self.folder, check=True, capture_output=True)
 
-    def seed(self) -> None:
-        super().seed()
-        assert self.database is not None
-        self.database.sql("VACUUM ANALYZE", "kobako")
+    def fill(self, parts: Iterable[tuple[str, Sequence[Record]]]) -> None:
+        super().fill(parts)
+        asyncio.run(self._vacuum())
+
+    def size_on_disk(self) -> int:
+        return int(self.database.ask(f"SELECT pg_database_size('{self.name}')"))
+
+    async def _vacuum(self) -> None:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
 
 
-def offers_postgresql() -> bool:
-    """Tell whether this version of Kobako has an adapter for PostgreSQL."""
-    return find_spec("kobako.databases.postgresql") is not None
-
-
-def _batches(reader: str) -> Iterator[bytes]:
-    owner = login(dataset.OWNER)
+def _parts(owner: str, reader: str) -> Iterator[tuple[str, Sequence[Record]]]:
     for name, size in dataset.SIZES.items():
-        for first in range(0, size, BATCH):
-            parts = [_part(name, number, reader) for number in range(first, first + BATCH)]
-            yield request("POST", "/v1/batch", owner, {"defaults": {"method": "PUT"}, "requests": parts})
+        for first in range(0, size, filling.AT_ONCE):
+            numbers = range(first, min(first + filling.AT_ONCE, size))
+            yield uri_of(name), [_record(name, number, owner, reader) for number in numbers]
 
 
-def _part(collection: str, number: int, reader: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"data": dataset.record(number)}
-    if collection == "shared" and number % dataset.READABLE == 0:
-        body["permissions"] = {"read": [reader]}
-    path = records_of(collection).removeprefix("/v1")
-    return {"path": f"{path}/{dataset.id_of(number)}", "body": body}
+def _record(collection: str, number: int, owner: str, reader: str) -> Record:
+    is_shared = collection == "shared" and number % dataset.READABLE == 0
+    acl = {"write": [owner], **({"read": [reader]} if is_shared else {})}
+    return Record(dataset.id_of(number), dataset.record(number), acl)

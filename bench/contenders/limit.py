@@ -65,17 +65,16 @@ class LimitPostgreSQL(Limit):
     """On PostgreSQL."""
 
     name, title, module = "limit-postgresql", "limit, PostgreSQL", "postgresql"
+    database: PostgreSQL
 
     def __init__(self, database: PostgreSQL) -> None:
         self.database = database
         super().__init__()
 
     def settings(self) -> dict[str, str]:
-        assert self.database is not None
         return {"LIMIT_URL": self.database.url("bare")}
 
     def prepare(self) -> None:
-        assert self.database is not None
         self.database.sql("CREATE DATABASE bare")
         asyncio.run(postgresql.fill(self.settings()["LIMIT_URL"], objects(), readable()))
         self.database.sql("VACUUM ANALYZE", "bare")

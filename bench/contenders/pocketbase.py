@@ -48,8 +48,9 @@ class PocketBase(Contender):
         self.programs = environment("pocketbase", *PACKAGES)
 
     def prepare(self) -> None:
-        command = [self.programs / "pocketbase", "--dir", self.folder / "data", "superuser", "upsert"]
-        subprocess.run([*command, ADMIN + DOMAIN, dataset.PASSWORD], check=True, capture_output=True)
+        command: list[str | Path] = [self.programs / "pocketbase", "--dir", self.folder / "data"]
+        command += ["superuser", "upsert", ADMIN + DOMAIN, dataset.PASSWORD]
+        subprocess.run(command, check=True, capture_output=True)
 
     def command(self) -> Sequence[str | Path]:
         return [self.programs / "pocketbase", "serve", "--http", f"127.0.0.1:{self.port}",

@@ -36,12 +36,12 @@ def application(store: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 async def _body(receive: Receive) -> str:
-    body = b""
+    parts: list[bytes] = []
     while True:
         message = await receive()
-        body += message["body"]
+        parts.append(message["body"])
         if not message["more_body"]:
-            return body.decode()
+            return b"".join(parts).decode()
 
 
 def one(row: tuple[str, int, str]) -> str:

@@ -21,7 +21,7 @@ SCHEMA = """
     CREATE TABLE objects (
         list text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL, last_modified bigint NOT NULL,
         data text NOT NULL, fields jsonb NOT NULL, PRIMARY KEY (list, id), UNIQUE (list, last_modified));
-    CREATE INDEX topics ON objects (list, (fields ->> 'topic'));
+    CREATE INDEX topics ON objects ((fields ->> 'topic')) WHERE list = 'items';
     CREATE TABLE readers (reader text NOT NULL, id text NOT NULL, PRIMARY KEY (reader, id));
     """
 STATEMENTS = {

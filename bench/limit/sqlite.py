@@ -17,7 +17,7 @@ SCHEMA = """
     CREATE TABLE objects (
         list TEXT NOT NULL, id TEXT NOT NULL, last_modified INTEGER NOT NULL, data TEXT NOT NULL,
         UNIQUE (list, id), UNIQUE (list, last_modified));
-    CREATE INDEX topics ON objects (list, json_extract(data, '$.topic'));
+    CREATE INDEX topics ON objects (json_extract(data, '$.topic')) WHERE list = 'items';
     CREATE TABLE readers (reader TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (reader, id)) WITHOUT ROWID;
     """
 GET = "SELECT id, last_modified, data FROM objects WHERE list = ? AND id = ?"

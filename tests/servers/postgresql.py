@@ -70,7 +70,7 @@ class PostgreSQL(Daemon):
 
     def ask(self, question: str, database: str = "postgres") -> str:
         """Return the answer to a question, one line a row."""
-        command = [self.program("psql"), "-X", "-A", "-t", "-c", question, self.url(database)]
+        command: list[str | Path] = [self.program("psql"), "-X", "-A", "-t", "-c", question, self.url(database)]
         return run(command, self.user).strip()
 
 

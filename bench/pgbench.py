@@ -1,0 +1,104 @@
+"""What PostgreSQL alone makes of a PUT: pgbench sends the statements that Kobako sends, as fast as it can.
+
+The statements are those of one PUT, written down while a Kobako in this process does it. pgbench does what Kobako does
+between them and no more: it takes the version of the list and adds one.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import asyncpg
+from tests.servers.daemon import run
+
+from bench import dataset
+from bench.contenders.kinto_api import login, records_of
+from bench.contenders.kobako import KobakoPostgreSQL
+from bench.workloads import KEPT
+from kobako import server, stock
+from kobako.protocol import jsontext
+from kobako.protocol.messages import Request
+
+ID = dataset.id_of(7)
+"""The record that is written while it is looked at; pgbench writes others in its place."""
+OTHER = "'record' || lpad(:number::text, 9, '0')"
+
+NEXT = "\\set version :last_modified + 1"
+
+SECONDS = 1
+
+Statement = tuple[str, tuple[Any, ...]]
+
+
+def prepare(kobako: KobakoPostgreSQL) -> Path:
+    """Write the script for pgbench into the folder of PostgreSQL; return it."""
+    statements, version = asyncio.run(_written_down(kobako))
+    path = kobako.database.folder / "put.sql"
+    path.write_text("\n".join(script(statements, version)))
+    return path
+
+
+def per_second(kobako: KobakoPostgreSQL, script: Path, connections: int) -> float:
+    """Return how many PUTs a second pgbench gets through."""
+    database = kobako.database
+    options = ["--no-vacuum", "--protocol", "prepared", "--client", connections, "--jobs", min(connections, 2)]
+    command = [database.program("pgbench"), *options, "--time", SECONDS, "--file", script, database.url(kobako.name)]
+    told = run([str(each) for each in command], database.user)
+    assert "failed transactions: 0 " in told, told
+    return float(told.partition("tps = ")[2].split()[0])
+
+
+async def _written_down(kobako: KobakoPostgreSQL) -> tuple[list[Statement], int]:
+    """Return the statements of a PUT that replaces a record, with their values, and the version it came to."""
+    statements: list[Statement] = []
+    connect = asyncpg.connect
+
+    async def listened(*arguments: Any, **options: Any) -> Any:
+        connection = await connect(*arguments, **options)
+        connection.add_query_logger(lambda each: statements.append((each.query, tuple(each.args))))
+        return connection
+
+    with patch.object(asyncpg, "connect", listened):
+        async with server.stock_app(stock.load(kobako.folder / "kobako.ini", {})) as app:
+            body = jsontext.encode({"data": dataset.record(7)}).encode()
+            headers = {each.lower(): value for each, value in login(dataset.OWNER).items()}
+            request = Request(method="PUT", path=f"{records_of('writes')}/{ID}", headers=headers, body=body)
+            for _ in range(2):
+                # The first one makes a connection, with what is asked on that.
+                statements.clear()
+                answer = await app.answer(request)
+                # Listeners are told of the last statement once the loop has its turn.
+                await asyncio.sleep(0)
+    assert answer.status == 200, answer
+    version: int = jsontext.decode(answer.body)["data"]["last_modified"]
+    return statements, version
+
+
+def script(statements: Sequence[Statement], version: int) -> Iterator[str]:
+    """Yield the lines of a script: values in their places, another record each time, the version after the last."""
+    yield f"\\set number random(0, {KEPT - 1})"
+    for sql, values in statements:
+        yield _filled(sql, values, version) + (f" \\gset\n{NEXT}" if "FOR UPDATE" in sql else ";")
+
+
+def _filled(sql: str, values: tuple[Any, ...], version: int) -> str:
+    return re.sub(r"\$(\d+)", lambda number: _literal(values[int(number[1]) - 1], version), sql)
+
+
+def _literal(value: Any, version: int) -> str:
+    if value == version:
+        return ":version"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return f"ARRAY[{', '.join(_literal(each, version) for each in value)}]"
+    return "NULL" if value is None else str(value)
+
+
+def _text(value: str) -> str:
+    # A colon may be the beginning of a variable.
+    quoted = "E'" + value.replace("\\", "\\\\").replace("'", "''").replace(":", "\\x3a") + "'"
+    return "(" + quoted.replace(ID, f"' || {OTHER} || E'") + ")" if ID in value else quoted
