@@ -1,9 +1,13 @@
-"""Each case of sync and of concurrency (S1 to S29, C1 to C25) is tested by its name on SQLite and on PostgreSQL."""
+"""Each case of sync and of concurrency (S1 to S29, C1 to C25) is tested by its name on SQLite and on PostgreSQL.
+
+Each case of permissions (P1 to P25) is tested with every plugin on, on both embedded backends.
+"""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 import pytest
-from tests.collected import collect
+from tests.collected import Collected, collect
 from tests.docs.coverage import rows
 
 # Pytest collects in a process of its own, for some seconds.
@@ -15,11 +19,30 @@ EVERYWHERE = {"sqlite", "postgresql"}
 OF_ONE = ("S26", "C23")
 
 
+# What is switched on only where it is wanted is not on with everything.
+OF_NO_PLUGIN = ("P25",)
+
+
 @pytest.fixture(scope="module")
-def tested() -> dict[str, set[str]]:
+def collected() -> list[Collected]:
+    return collect("tests")
+
+
+@pytest.fixture(scope="module")
+def tested(collected: list[Collected]) -> dict[str, set[str]]:
     """The backends that each case is tested on."""
+    return _backends(collected)
+
+
+@pytest.fixture(scope="module")
+def tested_with_plugins(collected: list[Collected]) -> dict[str, set[str]]:
+    """The same, with every plugin on."""
+    return _backends(each for each in collected if "every_plugin" in each.name)
+
+
+def _backends(tests: Iterable[Collected]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for each in collect("tests"):
+    for each in tests:
         for case in each.cases:
             found[case].add(each.backend)
     return found
@@ -29,3 +52,10 @@ def tested() -> dict[str, set[str]]:
 def test_a_case_is_tested_on_each_backend(case: str, tested: dict[str, set[str]]) -> None:
     assert tested[case]
     assert case in OF_ONE or tested[case] >= EVERYWHERE
+
+
+@pytest.mark.parametrize(
+    "case", [each.number for each in rows() if each.number[0] == "P" and each.number not in OF_NO_PLUGIN]
+)
+def test_a_case_of_permissions_is_tested_with_every_plugin(case: str, tested_with_plugins: dict[str, set[str]]) -> None:
+    assert tested_with_plugins[case] >= {"memory", "sqlite"}

@@ -29,7 +29,7 @@ from tests.oracle.plugins import AUDITOR, PluginMaker
 from tests.oracle.world import SECRET, user_of
 from tests.oracle.worlds import Maker, request
 from tests.plugins.accounts import WITH_BASICAUTH
-from tests.plugins.test_together import INCLUDES
+from tests.plugins.everything import INCLUDES
 
 from kobako.app import App
 from kobako.settings import Settings

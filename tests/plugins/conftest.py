@@ -2,18 +2,22 @@
 
 from tests.api.conftest import (
     backend,
+    every_plugin,
     migrated,
     postgresql_databases,
     pytest_collection_modifyitems,
+    pytest_generate_tests,
     redis_databases,
     sqlite_databases,
 )
 
 __all__ = [
     "backend",
+    "every_plugin",
     "migrated",
     "postgresql_databases",
     "pytest_collection_modifyitems",
+    "pytest_generate_tests",
     "redis_databases",
     "sqlite_databases",
 ]
