@@ -125,8 +125,6 @@ ABOUT_HTTP = {
         "fxa",
         "oauth",
         "openapi",
-        "openid_login",
-        "openid_tokens",
         "permissions",
         "startup",
         "preconditions",

@@ -1,6 +1,7 @@
 """Each case of sync and of concurrency (S1 to S29, C1 to C25) is tested by its name on SQLite and on PostgreSQL.
 
-Each case of permissions (P1 to P25) is tested with every plugin on, on both embedded backends.
+Each case of permissions (P1 to P25) is tested with every plugin on, on both embedded backends. Each section about
+plugins is tested on all four.
 """
 
 from collections import defaultdict
@@ -8,7 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 from tests.collected import Collected, collect
-from tests.docs.coverage import rows
+from tests.docs.coverage import Row, rows
 
 # Pytest collects in a process of its own, for some seconds.
 pytestmark = pytest.mark.slow
@@ -19,13 +20,35 @@ EVERYWHERE = {"sqlite", "postgresql"}
 OF_ONE = ("S26", "C23")
 
 
+SECTIONS = ("10", "11", "12", "13", "14", "15.3", "17", "28")
+"""Of plugins."""
+
+# What stops the start is read from settings, before there is a database.
+OF_NO_BACKEND = ("14.1", "17.7")
+
 # What is switched on only where it is wanted is not on with everything.
 OF_NO_PLUGIN = ("P25",)
+
+
+def _is_of_plugins(row: Row) -> bool:
+    is_one = row.number in SECTIONS or row.number.partition(".")[0] in SECTIONS
+    return row.table == "Objects" and is_one and row.number not in OF_NO_BACKEND
 
 
 @pytest.fixture(scope="module")
 def collected() -> list[Collected]:
     return collect("tests")
+
+
+@pytest.fixture(scope="module")
+def backends(collected: list[Collected]) -> dict[tuple[str, str], set[str]]:
+    """The backends that each test is run on, and each file (with an empty name)."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for each in collected:
+        file = each.module.replace(".", "/") + ".py"
+        for name in ("", each.name.partition("[")[0]):
+            found[file, name].add(each.backend)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +82,10 @@ def test_a_case_is_tested_on_each_backend(case: str, tested: dict[str, set[str]]
 )
 def test_a_case_of_permissions_is_tested_with_every_plugin(case: str, tested_with_plugins: dict[str, set[str]]) -> None:
     assert tested_with_plugins[case] >= {"memory", "sqlite"}
+
+
+@pytest.mark.parametrize(
+    "row", [each for each in rows() if _is_of_plugins(each)], ids=lambda row: f"Objects {row.number}"
+)
+def test_a_section_of_plugins_is_tested_on_each_backend(row: Row, backends: dict[tuple[str, str], set[str]]) -> None:
+    assert {each for named in row.named for each in backends[named]} >= {"memory", "sqlite", "postgresql", "redis"}
