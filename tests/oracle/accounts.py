@@ -8,7 +8,7 @@ Source: objects, 14.2 and 14.3.
 
 from typing import Any
 
-from tests.oracle.model import Expected, failed, found, listed, refused, removed, removed_from_list, written
+from tests.oracle.model import Expected, failed, found, listed, refused, removed, removed_from_list, tombs, written
 from tests.oracle.world import World, user_of
 
 LIST = "/accounts"
@@ -47,6 +47,10 @@ def _is_anybody(who: set[str]) -> bool:
     return user_of(who) == "system.Everyone"
 
 
+def _has_account(who: set[str]) -> bool:
+    return user_of(who).startswith("account:")
+
+
 def _own(who: set[str]) -> str:
     """Return the URI of the caller's own account, which may be missing."""
     return f"{LIST}/{user_of(who).partition(':')[2]}"
@@ -83,15 +87,17 @@ def _listed(world: World, request: dict[str, Any], who: set[str]) -> Expected:
     reached = [uri for uri in world.members(LIST) if _is_listed(world, who, uri, needed)]
     if needed == "write":
         return removed_from_list(world, request, reached)
-    is_whole = _is_admin(world, who) and bool(world.settings["account_read"] & who)
-    return listed(world, request, reached, is_whole=is_whole)
+    is_whole = _is_admin(world, who) and world.settings["account_read"] & who
+    # The user of an account has seen it go, in the same batch.
+    gone = [uri for uri in tombs(world, LIST) if is_whole or (_has_account(who) and uri == _own(who))]
+    return listed(world, request, reached, gone)
 
 
 def _is_listed(world: World, who: set[str], uri: str, needed: str) -> bool:
     """Tell whether an account is in the list: to read all of them takes another setting than to write them."""
     if _is_admin(world, who) and (needed == "write" or world.settings["account_read"] & who):
         return True
-    if user_of(who).startswith("account:") and uri == _own(who):
+    if _has_account(who) and uri == _own(who):
         return True
     return _is_shared(world, who, uri, needed) and (_is_admin(world, who) or uri == _own(who))
 

@@ -7,15 +7,19 @@ Source: objects, 11, 14 and 17.
 """
 
 import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 from tests.oracle import accounts, attachments, model
 from tests.oracle.model import Expected, document, holds, refused
-from tests.oracle.world import World, basic_id, kind_of
+from tests.oracle.world import World, basic_id, kind_of, parent
 
 RECORDED = ("bucket", "group", "collection", "record")
 HIDDEN = "********"
 """What accounts show in place of a password."""
+
+AT_THE_END = "9999999999999"
+"""The time of a snapshot of what is there now."""
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 
@@ -30,12 +34,17 @@ class Done(NamedTuple):
 
 
 class Everything(World):
-    """The world, and what was done in it that no history has told yet."""
+    """The world, and what was done in it that no history has told yet.
+
+    `past` is all that records have been: the URI of the collection, which of its `lives` it was, and the data.
+    """
 
     def __init__(self, settings: dict[str, set[str]], explicit: bool = True):
         super().__init__(settings, explicit)
         self.passwords: dict[str, str] = {}
         self.files: attachments.Files = {}
+        self.past: list[tuple[str, int, dict[str, Any]]] = []
+        self.lives: Counter[str] = Counter()
         self.done: list[Done] = []
 
     def user_id(self, user: str | None, password: str) -> str:
@@ -55,13 +64,18 @@ class Everything(World):
         action, id = "update" if uri in self.objects else "create", uri.rpartition("/")[2]
         if kind_of(uri) == "account" and data["password"] != HIDDEN:
             self.passwords[id] = data["password"]
+        if kind_of(uri) == "record":
+            collection = parent(parent(uri))
+            self.past.append((collection, self.lives[collection], data))
         super().put(uri, self.public(uri, data), acl, version)
         self._record(action, uri, {**data, "id": id, "last_modified": version})
 
     def delete(self, uri: str, version: int) -> None:
         super().delete(uri, version)
         self.files = {each: files for each, files in self.files.items() if not f"{each}/".startswith(f"{uri}/")}
+        self.lives[uri] += 1
         if kind_of(uri) == "bucket":
+            self.past = [each for each in self.past if not each[0].startswith(f"{uri}/")]
             self.done = [each for each in self.done if not f"{each.uri}/".startswith(f"{uri}/")]
         else:
             self._record("delete", uri, {"id": uri.rpartition("/")[2], "last_modified": version, "deleted": True})
@@ -131,20 +145,31 @@ def predict(world: Everything, request: dict[str, Any], who: set[str]) -> Expect
     if segments[1] == "accounts":
         return accounts.predict(world, request, who)
     if segments[3:4] == ["snapshot"]:
-        return _snapshot(world, segments[2], segments[5].partition("@")[0], who)
+        return _snapshot(world, segments[2], segments[5], who)
     if segments[7:8] in (["attachment"], ["attachments"]):
         return attachments.predict(world, world.files, request, who)
     return model.predict(world, request, who)
 
 
-def _snapshot(world: World, bucket: str, collection: str, who: set[str]) -> Expected:
-    """Section 11.7, of what is there now. Settings do not count."""
+def _snapshot(world: Everything, bucket: str, name: str, who: set[str]) -> Expected:
+    """Section 11.7, as far as it can be told without time: what is there now, and whose past is shown to nobody else.
+
+    Settings do not count. Readers of the collection are not shown what was in a former one of its name.
+    """
+    collection, _, timestamp = name.partition("@")
     above, own = f"/buckets/{bucket}", f"/buckets/{bucket}/collections/{collection}"
-    acls = [world.objects[uri]["acl"] for uri in (above, own) if uri in world.objects]
-    if not any(acl.get(name, set()) & who for acl in acls for name in ("read", "write")):
+    if not _stands_in(world, above, who) and not _stands_in(world, own, who):
         return refused(who)
-    data = [document(world, uri) for uri in world.members(f"{own}/records")]
-    return Expected(200, {"data": data}, ordered=False)
+    lives = range(world.lives[own] + 1) if _stands_in(world, above, who) else [world.lives[own]]
+    past = [data for uri, life, data in world.past if uri == own and life in lives]
+    if timestamp != AT_THE_END:
+        return Expected(200, readable=past)
+    return Expected(200, {"data": [document(world, uri) for uri in world.members(f"{own}/records")]}, ordered=False)
+
+
+def _stands_in(world: Everything, uri: str, who: set[str]) -> bool:
+    acl = world.objects[uri]["acl"] if uri in world.objects else {}
+    return any(acl.get(name, set()) & who for name in ("read", "write"))
 
 
 def _without_empty_members(entry: dict[str, Any]) -> dict[str, Any]:

@@ -127,11 +127,17 @@ def get_list(world: World, request: dict[str, Any], who: set[str]) -> Expected:
     reached = scope(world, who, request["path"], "whole")
     if reached is None:
         return refused(who)
-    return listed(world, request, reached, is_whole=holds(world, who, request["path"], "whole"))
+    is_whole = holds(world, who, request["path"], "whole")
+    return listed(world, request, reached, tombs(world, request["path"]) if is_whole else [])
 
 
-def listed(world: World, request: dict[str, Any], reached: list[str], *, is_whole: bool) -> Expected:
-    """Return the answer that lists what a caller reaches; with the tombstones where that is the whole list."""
+def tombs(world: World, list_uri: str) -> list[str]:
+    """Return the URIs of the tombstones of a list."""
+    return [uri for uri in world.graves if parent(uri) == list_uri]
+
+
+def listed(world: World, request: dict[str, Any], reached: list[str], tombs: list[str]) -> Expected:
+    """Return the answer that lists what a caller reaches, and these tombstones where it polls."""
     path, query, headers = request["path"], request["query"], request["headers"]
     if is_homeless(world, path):
         return Expected(404)
@@ -139,7 +145,6 @@ def listed(world: World, request: dict[str, Any], reached: list[str], *, is_whol
         return Expected(304)
     if wrong := _failed_list(world, path, headers):
         return wrong
-    tombs = [uri for uri in world.graves if parent(uri) == path] if is_whole else []
     live = _select(world, reached, query)
     items = live + (_select(world, tombs, query) if "_since" in query else [])
     # A HEAD counts, and has no pages.

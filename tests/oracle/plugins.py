@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from tests.oracle.everything import Everything
+from tests.oracle.everything import AT_THE_END, Everything
 from tests.oracle.world import PASSWORD, kind_of, parent, prefixed
 from tests.oracle.worlds import IDS, MEDIA, ROOT, Maker, request
 from tests.plugins.attachments.sending import file, text
@@ -11,7 +11,6 @@ from tests.plugins.attachments.sending import file, text
 AUDITOR = "auditor"
 """Who may read all histories, and learns from them what is in there."""
 
-AT_THE_END = "9999999999999"
 ADMIN = "adm"
 
 HISTORY_METHODS = ("GET", "GET", "GET", "GET", "HEAD", "HEAD", "DELETE", "OPTIONS")
@@ -34,6 +33,7 @@ class PluginMaker(Maker):
     def __init__(self, rng: random.Random, *, has_alias: bool = False):
         super().__init__(rng, has_alias=has_alias)
         self.sent_files: list[str] = []
+        self.remade: list[str] = []
 
     def make_world(self, settings: dict[str, set[str]], explicit: bool) -> Everything:
         return Everything(settings, explicit)
@@ -83,10 +83,12 @@ class PluginMaker(Maker):
         collection, record = "/".join(segments[:5]), "/".join(segments[:7])
         gone = self.rng.choice((collection, record))
         made = [collection, record] if gone == collection else [record]
+        self.remade.append(collection)
         return [request(ROOT, "DELETE", gone), *(self.build(each) for each in made)]
 
     def one(self, in_batch: bool = False) -> dict[str, Any]:
-        ask = self.rng.choices((super().one, self._of_account, self._of_history, self._of_file), (5, 2, 2, 2))[0]
+        asks = {super().one: 9, self._of_account: 4, self._of_history: 4, self._of_snapshot: 1, self._of_file: 4}
+        [ask] = self.rng.choices(list(asks), list(asks.values()))
         return ask(in_batch)
 
     def _of_account(self, in_batch: bool) -> dict[str, Any]:
@@ -120,11 +122,7 @@ class PluginMaker(Maker):
         return {"data": data} | ({"permissions": self.acl("account")} if self.rng.random() < 0.5 else {})
 
     def _of_history(self, in_batch: bool) -> dict[str, Any]:
-        bucket = f"/buckets/{self.rng.choice(self.buckets)}"
-        if self.rng.random() < 0.1:
-            collection = self.rng.choice(IDS["collection"])
-            return self.sent("GET", f"{bucket}/snapshot/collections/{collection}@{AT_THE_END}", in_batch)
-        method, path = self.rng.choice(HISTORY_METHODS), f"{bucket}/history"
+        method, path = self.rng.choice(HISTORY_METHODS), f"/buckets/{self.rng.choice(self.buckets)}/history"
         if in_batch and method == "OPTIONS":
             method = "GET"
         asked = self.sent(method, path, in_batch)
@@ -164,6 +162,15 @@ class PluginMaker(Maker):
             return self.rng.choice(self.sent_files)
         bucket, collection, record = (self.rng.choice(ids) for ids in (self.buckets, IDS["collection"], IDS["record"]))
         return f"/buckets/{bucket}/collections/{collection}/records/{record}/{self.rng.choice(FILES)}"
+
+    def _of_snapshot(self, in_batch: bool) -> dict[str, Any]:
+        """Ask how a collection was: best of all one that is another by now."""
+        collection = f"/buckets/{self.rng.choice(self.buckets)}/collections/{self.rng.choice(IDS['collection'])}"
+        if self.remade and self.rng.random() < 0.7:
+            collection = self.rng.choice(self.remade)
+        bucket, _, name = collection.partition("/collections/")
+        time = self.since(f"{bucket}/history").strip('"') if self.rng.random() < 0.7 else AT_THE_END
+        return self.sent("GET", f"{bucket}/snapshot/collections/{name}@{time}", in_batch)
 
     def _of_file(self, in_batch: bool) -> dict[str, Any]:
         path = self._file()

@@ -176,6 +176,16 @@ def snapshots_are_for_who_reads_by_settings(patch: Patch) -> None:
     patch.setattr(snapshots, "_known_since", everybody)
 
 
+def snapshots_show_former_collections(patch: Patch) -> None:
+    known_since = snapshots._known_since
+
+    async def always(*arguments: Any) -> int:
+        await known_since(*arguments)
+        return 0
+
+    patch.setattr(snapshots, "_known_since", always)
+
+
 async def _nothing(*arguments: Any, **options: Any) -> None:
     return None
 
@@ -220,6 +230,7 @@ def passwords_outlive_their_account(patch: Patch) -> None:
         history_is_shown_to_who_lost_the_right,
         rights_of_today_open_the_history,
         snapshots_are_for_who_reads_by_settings,
+        snapshots_show_former_collections,
         files_are_sent_to_whoever_asks,
         files_are_taken_from_whoever_sends,
         files_outlive_their_record,
