@@ -93,15 +93,17 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture(autouse=True)
-def every_plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where a test is asked so, every plugin is on in each of its apps."""
-    if getattr(request, "param", False):
+def every_plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bool:
+    """Whether every plugin is on in each app of a test, whatever its settings include."""
+    is_on: bool = getattr(request, "param", False)
+    if is_on:
         make = App.__init__
 
         def make_with_every_plugin(app: App, settings: Settings, *arguments: Any, **options: Any) -> None:
             make(app, with_every_plugin(settings, tmp_path / "files"), *arguments, **options)
 
         monkeypatch.setattr(App, "__init__", make_with_every_plugin)
+    return is_on
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -77,5 +77,10 @@ async def test_all_plugins_are_told_together(tmp_path: Path) -> None:
     assert all(each["description"] and each["url"].startswith("http") for each in told.values())
 
 
+@pytest.mark.parametrize("every_plugin", [False, True], indirect=True)
+async def test_the_cases_of_permissions_meet_them_where_they_are_asked_to(every_plugin: bool) -> None:
+    assert len(await capabilities(BARE)) == (len(INCLUDES) if every_plugin else 0)
+
+
 async def test_nothing_is_told_of_a_bare_server() -> None:
     assert await capabilities(BARE) == {}
