@@ -7,16 +7,20 @@ import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.plugins.everything import with_every_plugin
 from tests.servers.modes import Served
 from tests.servers.postgresql import empty
 from tests.servers.valkey import Valkey
 
+from kobako.app import App
 from kobako.databases.base import Clock, Database
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.redis import RedisDatabase
 from kobako.databases.sqlite import SQLiteDatabase
+from kobako.settings import Settings
 
 ON_SERVERS = ("postgresql", "redis")
 
@@ -88,6 +92,27 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return name
 
 
+@pytest.fixture(autouse=True)
+def every_plugin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bool:
+    """Whether every plugin is on in each app of a test, whatever its settings include."""
+    is_on: bool = getattr(request, "param", False)
+    if is_on:
+        make = App.__init__
+
+        def make_with_every_plugin(app: App, settings: Settings, *arguments: Any, **options: Any) -> None:
+            make(app, with_every_plugin(settings, tmp_path / "files"), *arguments, **options)
+
+        monkeypatch.setattr(App, "__init__", make_with_every_plugin)
+    return is_on
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the cases of permissions (P1 to P25) with every plugin on besides: in their names, or their first lines."""
+    named = metafunc.function.__name__.upper().replace("_", " ")
+    if re.search(r"\bP\d", f"{named} {metafunc.function.__doc__}"):
+        metafunc.parametrize("every_plugin", [False, True], indirect=True, ids=["alone", "every_plugin"])
+
+
 ABOUT_HTTP = {
     f"test_{topic}"
     for topic in (
@@ -102,8 +127,6 @@ ABOUT_HTTP = {
         "fxa",
         "oauth",
         "openapi",
-        "openid_login",
-        "openid_tokens",
         "permissions",
         "startup",
         "preconditions",
@@ -121,9 +144,11 @@ But for the cases of the checklist that stand among them (S22, C17): those are t
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = [item for item in items if _backend(item) in ON_SERVERS and _is_about_http(item)]
+    left_out = [
+        item for item in items if _backend(item) in ON_SERVERS and (_is_about_http(item) or _has_every_plugin(item))
+    ]
     for item in items:
-        if _backend(item) == "sqlite" and _is_about_http(item):
+        if _has_every_plugin(item) or (_backend(item) == "sqlite" and _is_about_http(item)):
             item.add_marker(pytest.mark.slow)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
@@ -134,6 +159,14 @@ def _is_about_http(item: pytest.Item) -> bool:
     return item.path.stem in ABOUT_HTTP and not re.search(r"\b[SC]\d", about)
 
 
+def _has_every_plugin(item: pytest.Item) -> bool:
+    return bool(_parameter(item, "every_plugin"))
+
+
 def _backend(item: pytest.Item) -> object:
+    return _parameter(item, "backend")
+
+
+def _parameter(item: pytest.Item, name: str) -> object:
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("backend") if callspec else None
+    return callspec.params.get(name) if callspec else None

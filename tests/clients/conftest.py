@@ -37,10 +37,11 @@ def accounts_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of another server, where users have accounts."""
     folder = tmp_path_factory.mktemp("accounts")
     (folder / "kobako.ini").write_text(
-        "[app:main]\nkobako.includes = kinto.plugins.accounts\nkobako.userid_hmac_secret = of the tests of clients\n"
+        "[app:main]\nkobako.includes = kinto.plugins.default_bucket kinto.plugins.accounts kinto.plugins.history\n"
+        "kobako.userid_hmac_secret = of the tests of clients\nkobako.default_bucket_hmac_secret = of buckets\n"
         "kobako.account_create_principals = system.Everyone\nmultiauth.policies = account\n"
     )
-    with running(folder, "--workers", "2") as server:
+    with running(folder, "--workers", "2", environ={"KOBAKO_PAGINATE_BY": str(PAGE)}) as server:
         yield server.url
         assert "Traceback" not in server.output, server.output
 

@@ -25,9 +25,11 @@ def _completed(data: Data, acl: Acl, body: Any) -> tuple[Data, Acl]:
 
 
 def _merged(data: Data, acl: Acl, body: Any) -> tuple[Data, Acl]:
-    merged = {**data, **body.get("data", {})}
+    changes = body.get("data", {})
+    gone = {name for name, value in changes.items() if value is None}
+    merged = {name: value for name, value in {**data, **changes}.items() if name not in gone}
     given = {name: set(who or ()) for name, who in body.get("permissions", {}).items()}
-    return {name: value for name, value in merged.items() if value is not None}, {**acl, **given}
+    return merged, {**acl, **given}
 
 
 def _patched(data: Data, acl: Acl, body: Any) -> tuple[Data, Acl]:
@@ -73,7 +75,26 @@ def passes(shown_as: dict[str, Any], version: float, name: str, value: str) -> b
         "exclude_id": lambda: shown_as["id"] not in value.split(","),
         "_since": lambda: version > int(value.strip('"')),
     }
-    return name not in meanings or meanings[name]()
+    if name in meanings:
+        return meanings[name]()
+    return name.startswith("_") or _passes_as_text(shown_as, name, value)
+
+
+def _passes_as_text(shown_as: dict[str, Any], name: str, value: str) -> bool:
+    """Tell whether a field passes `name`, `exclude_name` or `like_name`."""
+    how, _, field = name.partition("_") if name.startswith(("exclude_", "like_")) else ("", "", name)
+    found = field_of(shown_as, field)
+    if how == "like":
+        return found is not None and value in found
+    return (found == value) != (how == "exclude")
+
+
+def field_of(shown_as: dict[str, Any], path: str) -> Any:
+    """Return the value of a field, perhaps one of an object in it (`target.data.n`), None where there is none."""
+    found: Any = shown_as
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def page(items: list[Item], query: dict[str, str]) -> tuple[list[Item], bool]:
@@ -88,7 +109,7 @@ def page(items: list[Item], query: dict[str, str]) -> tuple[list[Item], bool]:
 
 def _place(item: Item, name: str) -> tuple[bool, Any]:
     version, shown_as = item
-    value = version if name == "last_modified" else shown_as.get(name)
+    value = version if name == "last_modified" else field_of(shown_as, name)
     return (value is None, value if value is not None else 0)
 
 

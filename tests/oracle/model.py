@@ -7,23 +7,21 @@ answers, and used to predict what `_since` and preconditions do.
 `predict()` tells what a request must be answered, and what it does to the world when it is; the world changes only
 when `Expected.commit` is called, with the answer.
 
-Source: objects, 1.4 to 1.6, 2.2, 2.3, 2.5, 2.6, 2.7, 4 and 7; HTTP API, 5, 8 and 11.
+Source: objects, 1.4 to 1.6, 2.2, 2.3, 2.5, 2.6 and 4; HTTP API, 5, 8 and 11.
 """
 
 import copy
-import hashlib
-import hmac
-import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.oracle.documents import CHANGES, Item, Unpatchable, page, passes, projected
 from tests.oracle.tables import ACES, SETTINGS, SHARED
+from tests.oracle.world import World, kind_of, parent, user_of
 
-SECRET = "abc"
+LENGTH = {"B": 3, "G": 5, "C": 5, "R": 7, "H": 5}
 
-LENGTH = {"B": 3, "G": 5, "C": 5, "R": 7}
-KINDS = {"buckets": "bucket", "groups": "group", "collections": "collection", "records": "record"}
+Answer = tuple[int, dict[str, str], Any]
+"""Status, headers, and the body: decoded where it is JSON, else its text."""
 
 
 class Expected(NamedTuple):
@@ -35,96 +33,7 @@ class Expected(NamedTuple):
     more: bool | None = None
     ordered: bool = True
     readable: Any = None  # what the caller may read besides: a token may hold the field that orders a page
-    commit: Callable[[Any], None] = lambda data: None
-
-
-class World:
-    """All there is: objects by URI, tombstones, and what the settings let whom do."""
-
-    def __init__(self, settings: dict[str, set[str]], explicit: bool = True):
-        self.settings = settings
-        self.explicit = explicit
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.graves: dict[str, float] = {}
-        self.etags: dict[str, int] = {}
-
-    def members(self, list_uri: str) -> list[str]:
-        return [uri for uri in self.objects if parent(uri) == list_uri]
-
-    def principals(self, user: str | None) -> set[str]:
-        """Section 2.7."""
-        if user is None:
-            return {"system.Everyone"}
-        me = prefixed(user)
-        groups = {
-            uri
-            for uri, each in self.objects.items()
-            if kind_of(uri) == "group" and {me, "system.Authenticated"} & set(each["data"].get("members", []))
-        }
-        return {me, "system.Everyone", "system.Authenticated"} | groups
-
-    def put(self, uri: str, data: dict[str, Any], acl: dict[str, set[str]], version: int) -> None:
-        self.objects[uri] = {
-            "data": data,
-            "acl": {name: set(who) for name, who in acl.items() if who},
-            "version": version,
-        }
-        self.graves.pop(uri, None)
-        self.etags[parent(uri)] = version
-
-    def delete(self, uri: str, version: int) -> None:
-        """Section 7: what is inside goes too; a group goes from every ACE."""
-        kind = kind_of(uri)
-        for each in [each for each in self.objects if each.startswith(uri + "/")]:
-            if kind == "collection":
-                # After whatever was known of that list, before whatever comes in its next life.
-                known = [self.objects[other]["version"] for other in self.members(parent(each))]
-                buried = [when for other, when in self.graves.items() if parent(other) == parent(each)]
-                self.graves[each] = int(max(known + buried)) + 0.5
-        for each in [each for each in self.objects if each.startswith(uri + "/")]:
-            del self.objects[each]
-        if kind == "bucket":
-            self.graves = {each: when for each, when in self.graves.items() if not each.startswith(uri + "/")}
-        self.etags = {each: when for each, when in self.etags.items() if not each.startswith(uri + "/")}
-        # With a bucket go its groups, and the URIs of any that it might have had (P13).
-        self._forget_principals(uri if kind == "group" else f"{uri}/groups/" if kind == "bucket" else None)
-        del self.objects[uri]
-        self.graves[uri] = version
-        self.etags[parent(uri)] = max(version, self.etags.get(parent(uri), 0))
-
-    def _forget_principals(self, gone: str | None) -> None:
-        """Take a group from every ACE, or all groups of a bucket (`/buckets/b/groups/`)."""
-        if gone is None:
-            return
-        for each in self.objects.values():
-            for name, who in list(each["acl"].items()):
-                who -= {one for one in who if one == gone or (gone.endswith("/") and one.startswith(gone))}
-                if not who:
-                    del each["acl"][name]
-
-
-def prefixed(user: str | None) -> str:
-    """Return the principal of a user (Basic authentication, password `secret`), or of anybody."""
-    if user is None:
-        return "system.Everyone"
-    return "basicauth:" + hmac.new(SECRET.encode(), f"{user}:secret".encode(), hashlib.sha256).hexdigest()
-
-
-def default_bucket(user: str | None) -> str:
-    """Return the URI of the bucket that a user has as the default one. Section 10.1; the key is the same."""
-    digest = hmac.new(SECRET.encode(), prefixed(user).encode(), hashlib.sha256).hexdigest()
-    return f"/buckets/{uuid.UUID(digest[:32])}"
-
-
-def kind_of(uri: str) -> str:
-    """Return the kind of an object, or of the objects of a list."""
-    pieces = uri.split("/")
-    return KINDS[pieces[-1] if len(pieces) % 2 == 0 else pieces[-2]]
-
-
-def parent(uri: str) -> str:
-    """Return the URI of the list an object is in."""
-    return uri.rpartition("/")[0]
+    commit: Callable[[Answer], None] = lambda answer: None
 
 
 def holds(world: World, who: set[str], uri: str, needed: str) -> bool:
@@ -151,7 +60,7 @@ def scope(world: World, who: set[str], list_uri: str, needed: str) -> list[str] 
         uri for uri in everything if any(world.objects[uri]["acl"].get(each, set()) & who for each in permissions)
     ]
     if shared or holds(world, who, list_uri, "create"):
-        return shared
+        return [uri for uri in shared if not world.hides(uri, who)]
     return None
 
 
@@ -160,9 +69,11 @@ def document(world: World, uri: str) -> dict[str, Any]:
     return {**world.objects[uri]["data"], "id": uri.rpartition("/")[2]}
 
 
-def shown(document: dict[str, Any], acl: dict[str, set[str]], who: set[str]) -> dict[str, Any]:
+def shown(
+    document: dict[str, Any], acl: dict[str, set[str]], who: set[str], *, shows_acl: bool = False
+) -> dict[str, Any]:
     """Return the answer that shows an object; its ACL only to who stands in its write ACE. Section 1.5."""
-    visible = acl if acl.get("write", set()) & who else {}
+    visible = acl if shows_acl or acl.get("write", set()) & who else {}
     return {"data": document, "permissions": {name: sorted(each) for name, each in visible.items() if each}}
 
 
@@ -173,29 +84,31 @@ def predict(world: World, request: dict[str, Any], who: set[str]) -> Expected:
     table = LIST_METHODS if is_list else OBJECT_METHODS
     changes_one = method in ("POST", "PUT", "PATCH") or (method == "DELETE" and not is_list)
     # Section 2.8: that a collection to write in is missing is told before access is decided.
-    if kind_of(path) == "record" and changes_one and _is_homeless(world, path):
+    if kind_of(path) == "record" and changes_one and is_homeless(world, path):
         return Expected(404)
     return table[method](world, request, who)
 
 
-def _refused(who: set[str]) -> Expected:
+def refused(who: set[str]) -> Expected:
     return Expected(403 if "system.Authenticated" in who else 401)
 
 
-def _is_homeless(world: World, path: str) -> bool:
+def is_homeless(world: World, path: str) -> bool:
     """Tell whether what holds a list is missing."""
     home = path.rpartition("/")[0] if len(path.split("/")) % 2 == 0 else parent(parent(path))
     return bool(home) and home not in world.objects
 
 
-def _failed(world: World, who: set[str], uri: str, headers: dict[str, str]) -> Expected | None:
+def failed(
+    world: World, who: set[str], uri: str, headers: dict[str, str], *, is_readable: bool = False
+) -> Expected | None:
     """Return the answer where preconditions on an object fail: it shows what there is, to who may read it."""
     exists = uri in world.objects
     wanted = headers.get("If-Match")
     met = wanted is None or (exists and wanted in ("*", f'"{world.objects[uri]["version"]}"'))
     if met and not (exists and headers.get("If-None-Match") == "*"):
         return None
-    readable = exists and holds(world, who, uri, "read")
+    readable = exists and (is_readable or holds(world, who, uri, "read"))
     return Expected(412, {"existing": document(world, uri)} if readable else {})
 
 
@@ -205,52 +118,63 @@ def _failed_list(world: World, path: str, headers: dict[str, str]) -> Expected |
     return None if met and headers.get("If-None-Match") != "*" else Expected(412, {})
 
 
-def _found(world: World, who: set[str], uri: str) -> Expected:
-    return Expected(200, shown(document(world, uri), world.objects[uri]["acl"], who))
+def found(world: World, who: set[str], uri: str, *, shows_acl: bool = False) -> Expected:
+    """Return the answer that shows an object; its ACL to who may see it, or to whoever asks."""
+    return Expected(200, shown(document(world, uri), world.objects[uri]["acl"], who, shows_acl=shows_acl))
 
 
 def get_list(world: World, request: dict[str, Any], who: set[str]) -> Expected:
-    path, query, headers = request["path"], request["query"], request["headers"]
-    reached = scope(world, who, path, "whole")
+    reached = scope(world, who, request["path"], "whole")
     if reached is None:
-        return _refused(who)
-    if _is_homeless(world, path):
+        return refused(who)
+    is_whole = holds(world, who, request["path"], "whole")
+    return listed(world, request, reached, tombs(world, request["path"]) if is_whole else [])
+
+
+def tombs(world: World, list_uri: str) -> list[str]:
+    """Return the URIs of the tombstones of a list."""
+    return [uri for uri in world.graves if parent(uri) == list_uri]
+
+
+def listed(world: World, request: dict[str, Any], reached: list[str], tombs: list[str]) -> Expected:
+    """Return the answer that lists what a caller reaches, and these tombstones where it polls."""
+    path, query, headers = request["path"], request["query"], request["headers"]
+    if is_homeless(world, path):
         return Expected(404)
     if path in world.etags and headers.get("If-None-Match") == f'"{world.etags[path]}"':
         return Expected(304)
-    if failed := _failed_list(world, path, headers):
-        return failed
-    tombs = [uri for uri in world.graves if parent(uri) == path] if holds(world, who, path, "whole") else []
+    if wrong := _failed_list(world, path, headers):
+        return wrong
     live = _select(world, reached, query)
-    found = live + (_select(world, tombs, query) if "_since" in query else [])
+    items = live + (_select(world, tombs, query) if "_since" in query else [])
+    # A HEAD counts, and has no pages.
+    is_head = request["method"] == "HEAD"
     if "_token" in query:
         # Whatever the token says, and wherever it comes from: rows of this list that the caller reaches, or a 400 (P2).
         return Expected((200, 400), None, None, readable=_select(world, [*reached, *tombs], {}))
-    shown_page, more = page(found, query)
+    shown_page, more = page(items, query)
     body = {"data": [projected(document, query) for _, document in shown_page]}
     ordered = all(version == int(version) for version, _ in shown_page)
-    return Expected(200, body, len(live), more, ordered, shown_page)
-
-
-def head_list(world: World, request: dict[str, Any], who: set[str]) -> Expected:
-    expected = get_list(world, request, who)
-    return expected._replace(more=False if expected.status == 200 else None)
+    return Expected(200, body, len(live), more and not is_head, ordered, shown_page)
 
 
 def delete_list(world: World, request: dict[str, Any], who: set[str]) -> Expected:
+    reached = scope(world, who, request["path"], "clear")
+    return refused(who) if reached is None else removed_from_list(world, request, reached)
+
+
+def removed_from_list(world: World, request: dict[str, Any], reached: list[str]) -> Expected:
+    """Return the answer that tells what was deleted of a list."""
     path = request["path"]
-    reached = scope(world, who, path, "clear")
-    if reached is None:
-        return _refused(who)
-    if _is_homeless(world, path):
+    if is_homeless(world, path):
         return Expected(404)
-    if failed := _failed_list(world, path, request["headers"]):
-        return failed
+    if wrong := _failed_list(world, path, request["headers"]):
+        return wrong
     shown_page, more = page(_select(world, reached, request["query"]), request["query"])
     deleted = [{"id": document["id"], "deleted": True} for _, document in shown_page]
 
-    def commit(data: Any) -> None:
-        for each in data:
+    def commit(answer: Answer) -> None:
+        for each in answer[2]["data"]:
             world.delete(f"{path}/{each['id']}", each["last_modified"])
 
     return Expected(200, {"data": deleted}, more=more, ordered=False, readable=shown_page, commit=commit)
@@ -262,30 +186,30 @@ def post(world: World, request: dict[str, Any], who: set[str]) -> Expected:
     uri = f"{path}/{id}"
     if id is not None and uri in world.objects:
         if not holds(world, who, uri, "read"):
-            return _refused(who)
-        return _failed(world, who, uri, headers) or _found(world, who, uri)
+            return refused(who)
+        return failed(world, who, uri, headers) or found(world, who, uri)
     if not holds(world, who, path, "create"):
-        return _refused(who)
-    if _is_homeless(world, path):
+        return refused(who)
+    if is_homeless(world, path):
         return Expected(404)
     if "If-Match" in headers:
         return Expected(412, {})
-    return _written(world, uri, request, who, 201)
+    return written(world, uri, request, who, 201)
 
 
 def get_object(world: World, request: dict[str, Any], who: set[str]) -> Expected:
     uri, headers = request["path"], request["headers"]
     if not holds(world, who, uri, "read"):
-        return _refused(who)
+        return refused(who)
     if uri not in world.objects:
         return Expected(404)
     if headers.get("If-None-Match") == f'"{world.objects[uri]["version"]}"':
         return Expected(304)
-    if failed := _failed(world, who, uri, headers):
-        return failed
+    if wrong := failed(world, who, uri, headers):
+        return wrong
     if "_fields" in request["query"]:
         return Expected(200, {"data": projected(document(world, uri), request["query"])})
-    return _found(world, who, uri)
+    return found(world, who, uri)
 
 
 def put(world: World, request: dict[str, Any], who: set[str]) -> Expected:
@@ -295,36 +219,47 @@ def put(world: World, request: dict[str, Any], who: set[str]) -> Expected:
     # Section 10.2: whose default bucket it is may create it, and a collection in it.
     may_create = creates and request["door"] == "default" and kind_of(uri) in ("bucket", "collection")
     if not may_create and not holds(world, who, parent(uri) if creates else uri, "create" if creates else "write"):
-        return _refused(who)
-    if _is_homeless(world, uri):
+        return refused(who)
+    if is_homeless(world, uri):
         return Expected(404)
-    return _failed(world, who, uri, headers) or _written(world, uri, request, who, 200 if exists else 201)
+    return failed(world, who, uri, headers) or written(world, uri, request, who, 200 if exists else 201)
 
 
 def patch(world: World, request: dict[str, Any], who: set[str]) -> Expected:
-    return _of_existing(world, request, who) or _written(world, request["path"], request, who, 200)
+    return of_existing(world, request, who) or written(world, request["path"], request, who, 200)
 
 
 def delete(world: World, request: dict[str, Any], who: set[str]) -> Expected:
-    uri = request["path"]
-    if failed := _of_existing(world, request, who):
-        return failed
+    return of_existing(world, request, who) or removed(world, request["path"])
+
+
+def removed(world: World, uri: str) -> Expected:
+    """Return the answer that tells that an object was deleted."""
     tombstone = {"data": {"id": uri.rpartition("/")[2], "deleted": True}}
-    return Expected(200, tombstone, commit=lambda data: world.delete(uri, data["last_modified"]))
+    return Expected(200, tombstone, commit=lambda answer: world.delete(uri, answer[2]["data"]["last_modified"]))
 
 
-def _of_existing(world: World, request: dict[str, Any], who: set[str]) -> Expected | None:
+def of_existing(world: World, request: dict[str, Any], who: set[str]) -> Expected | None:
     """Return what stands in the way of a change or deletion. HTTP API, 5.3: who may not see the list learns nothing."""
     uri = request["path"]
     if not holds(world, who, uri, "write" if uri in world.objects else "missing"):
-        return _refused(who)
+        return refused(who)
     if uri not in world.objects:
         return Expected(404)
-    return _failed(world, who, uri, request["headers"])
+    return failed(world, who, uri, request["headers"])
 
 
-def _written(world: World, uri: str, request: dict[str, Any], who: set[str], status: int) -> Expected:
-    """Return the answer of a write: the object, with whoever wrote it in its write ACE. Section 1.6."""
+def written(
+    world: World,
+    uri: str,
+    request: dict[str, Any],
+    who: set[str],
+    status: int,
+    *,
+    owner: str | None = None,
+    shows_acl: bool = False,
+) -> Expected:
+    """Return the answer of a write: the object, with whoever wrote it (or the owner) in its write ACE. Section 1.6."""
     old = world.objects.get(uri, {"data": {}, "acl": {}})
     data, acl = copy.deepcopy(old["data"]), copy.deepcopy(old["acl"])
     try:
@@ -335,15 +270,16 @@ def _written(world: World, uri: str, request: dict[str, Any], who: set[str], sta
     if request["method"] != "PATCH" and kind_of(uri) == "group" and "data" in request["body"]:
         data.setdefault("members", [])
     if world.explicit:
-        acl["write"] = acl.get("write", set()) | {prefixed(request["user"])}
+        acl["write"] = acl.get("write", set()) | {owner or user_of(who)}
     # The id of a POST may be left to the server.
     id = request["body"].get("data", {}).get("id") if request["method"] == "POST" else uri.rpartition("/")[2]
-    body = shown({**data, **({"id": id} if id else {})}, acl, who)
+    document = {**world.public(uri, data), **({"id": id} if id else {})}
 
-    def commit(answered: Any) -> None:
-        world.put(f"{parent(uri)}/{answered['id']}", data, acl, answered["last_modified"])
+    def commit(answer: Answer) -> None:
+        stored = answer[2]["data"]
+        world.put(f"{parent(uri)}/{stored['id']}", data, acl, stored["last_modified"])
 
-    return Expected(status, body, commit=commit)
+    return Expected(status, shown(document, acl, who, shows_acl=shows_acl), commit=commit)
 
 
 def _select(world: World, uris: list[str], query: dict[str, str]) -> list[Item]:
@@ -359,5 +295,5 @@ def _select(world: World, uris: list[str], query: dict[str, str]) -> list[Item]:
     return items
 
 
-LIST_METHODS = {"GET": get_list, "HEAD": head_list, "POST": post, "DELETE": delete_list}
+LIST_METHODS = {"GET": get_list, "HEAD": get_list, "POST": post, "DELETE": delete_list}
 OBJECT_METHODS = {"GET": get_object, "HEAD": get_object, "PUT": put, "PATCH": patch, "DELETE": delete}

@@ -1,10 +1,11 @@
-"""Who may do what, as the tables of the specification say it. Source: objects, 2.1, 2.2, 2.5 and 2.6."""
+"""Who may do what, as the tables of the specification say it. Source: objects, 2.1, 2.2, 2.5, 2.6 and 11.5."""
 
 PERMISSIONS = {
     "bucket": ("read", "write", "group:create", "collection:create"),
     "group": ("read", "write"),
     "collection": ("read", "write", "record:create"),
     "record": ("read", "write"),
+    "account": ("read", "write"),
 }
 
 # Section 2.2: what grants a permission, by the kind of the object (or of the objects of the list) that is asked for.
@@ -42,6 +43,15 @@ ACES = {
         "clear": "B.write C.write",
         "missing": "B.write B.read C.write C.read",
     },
+    # Section 11.5.
+    "history": {
+        "read": "B.write B.read H.read",
+        "write": "B.write",
+        "create": "",
+        "whole": "B.write B.read",
+        "clear": "B.write",
+        "missing": "B.write B.read",
+    },
 }
 
 # Section 2.6: which settings grant the same. A write setting opens neither the list of buckets nor their creation.
@@ -52,6 +62,7 @@ SETTINGS = {
     "group": {**_OTHER, "missing": "read write"},
     "collection": {**_OTHER, "missing": "read write"},
     "record": {**_OTHER, "missing": "read write"},
+    "history": {**_OTHER, "missing": "read write"},
 }
 
 # Section 2.5: a permission on an object of a list that lets it be seen, or deleted, in that list.
@@ -60,4 +71,6 @@ SHARED = {
     "group": {"whole": ("read", "write"), "clear": ("write",)},
     "collection": {"whole": ("read", "write", "record:create"), "clear": ("write",)},
     "record": {"whole": ("read", "write"), "clear": ("write",)},
+    "history": {"whole": ("read",), "clear": ()},
+    "account": {"whole": ("read", "write"), "clear": ("write",)},
 }

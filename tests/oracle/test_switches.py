@@ -14,6 +14,11 @@ from kobako.http import checks, lists, pipeline
 from kobako.model import access, objects
 from kobako.model.transaction import Transaction
 from kobako.permission.memory import MemoryPermission
+from kobako.plugins.accounts import vault
+from kobako.plugins.accounts.rights import AccountRights
+from kobako.plugins.attachments import downloads, uploads
+from kobako.plugins.attachments.cascades import Cascades
+from kobako.plugins.history import entries, recording, snapshots
 from kobako.protocol.errors import ModifiedMeanwhile
 
 DECISIONS = 5_000
@@ -149,6 +154,101 @@ async def test_the_oracle_sees(
         await run(DECISIONS, 1, "memory", tmp_path)
 
     # Not by breaking altogether.
+    assert "answered 500" not in str(caught.value)
+    print(switch.__name__, str(caught.value)[:60])
+
+
+def history_is_shown_to_who_lost_the_right(patch: Patch) -> None:
+    async def whatever(tx: Any, caller: Any, targets: Any) -> Any:
+        return {each.uri for each in targets}
+
+    patch.setattr(entries, "readable", whatever)
+
+
+def rights_of_today_open_the_history(patch: Patch) -> None:
+    patch.setattr(recording, "_readers", lambda done, acls: {"system.Authenticated"})
+
+
+def snapshots_are_for_who_reads_by_settings(patch: Patch) -> None:
+    async def everybody(*arguments: Any) -> int:
+        return 0
+
+    patch.setattr(snapshots, "_known_since", everybody)
+
+
+def snapshots_show_former_collections(patch: Patch) -> None:
+    known_since = snapshots._known_since
+
+    async def always(*arguments: Any) -> int:
+        await known_since(*arguments)
+        return 0
+
+    patch.setattr(snapshots, "_known_since", always)
+
+
+async def _nothing(*arguments: Any, **options: Any) -> None:
+    return None
+
+
+def files_are_sent_to_whoever_asks(patch: Patch) -> None:
+    patch.setattr(downloads, "require", _nothing)
+
+
+def files_are_taken_from_whoever_sends(patch: Patch) -> None:
+    patch.setattr(uploads, "require", _nothing)
+
+
+def files_outlive_their_record(patch: Patch) -> None:
+    patch.setattr(Cascades, "delete", _nothing)
+
+
+def accounts_are_listed_to_all(patch: Patch) -> None:
+    permits = AccountRights.permits
+
+    def lists_too(self: AccountRights, of: Any, action: Any) -> bool:
+        return (self.caller.user is not None and (of, action) == ("list", "read")) or permits(self, of, action)
+
+    patch.setattr(AccountRights, "permits", lists_too)
+
+
+def accounts_are_there_for_others(patch: Patch) -> None:
+    patch.setattr(AccountRights, "seen", lambda self, stored: stored)
+
+
+def accounts_may_be_taken_over(patch: Patch) -> None:
+    seen = AccountRights.seen
+    patch.setattr(AccountRights, "seen", lambda self, stored: self.caller.user and seen(self, stored))
+
+
+def passwords_outlive_their_account(patch: Patch) -> None:
+    patch.setattr(vault, "forget", _nothing)
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        history_is_shown_to_who_lost_the_right,
+        rights_of_today_open_the_history,
+        snapshots_are_for_who_reads_by_settings,
+        snapshots_show_former_collections,
+        files_are_sent_to_whoever_asks,
+        files_are_taken_from_whoever_sends,
+        files_outlive_their_record,
+        accounts_are_listed_to_all,
+        accounts_are_there_for_others,
+        accounts_may_be_taken_over,
+        passwords_outlive_their_account,
+    ],
+    ids=lambda switch: switch.__name__,
+)
+async def test_the_oracle_sees_it_of_plugins(
+    switch: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    switch(monkeypatch)
+
+    with pytest.raises(Mismatch) as caught:
+        await run(DECISIONS, 1, "memory", tmp_path, has_plugins=True)
+
     assert "answered 500" not in str(caught.value)
     print(switch.__name__, str(caught.value)[:60])
 

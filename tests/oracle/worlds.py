@@ -1,15 +1,16 @@
 """Random worlds and random requests, from a seed: what the permission oracle asks.
 
 A request is a dict: who sends it (`user`, None for anybody), `method`, `path` without prefix, `query`, `headers`,
-`body`, for a PATCH its `dialect`, and the `door` it comes through (how the path is spelled). The door `default` is the
+`body`, for a PATCH its `dialect`, whether it `streams` (then it is no part of a batch), the `password` of the sender,
+and the `door` it comes through (how the path is spelled). The door `default` is the
 alias of the own bucket of who sends it, where nothing is left to be created by the way: the same as the real id.
 """
 
 import random
 from typing import Any
 
-from tests.oracle.model import World, default_bucket, kind_of, parent, prefixed
 from tests.oracle.tables import PERMISSIONS
+from tests.oracle.world import PASSWORD, World, basic_id, default_bucket, kind_of, parent, prefixed
 
 USERS = ("ann", "bob", "cat", "dan", "eve")
 ROOT = "root"
@@ -18,9 +19,15 @@ IDS = {
     "group": ("g", "h", "gh"),
     "collection": ("c", "d", "c-1"),
     "record": ("r", "s", "t", "r-1"),
+    # The last is the only one that a user of basicauth may make.
+    "account": ("al", "bo", "adm", "new", basic_id("ann").partition(":")[2]),
 }
-ALIASED = ("b", *(default_bucket(user).rpartition("/")[2] for user in USERS[:2]))
-"""Ids of buckets in a world in which two are someone's default one."""
+
+
+def aliased(*users: str) -> tuple[str, ...]:
+    """Return ids of buckets for a world in which some are the default one of these users."""
+    return ("b", *(default_bucket(prefixed(user)).rpartition("/")[2] for user in users))
+
 
 PLURALS = {"bucket": "buckets", "group": "groups", "collection": "collections", "record": "records"}
 METHODS = {
@@ -37,19 +44,25 @@ MEDIA = {
 class Maker:
     """Makes a world's settings, objects and requests; each canary once."""
 
+    users = USERS
+
     def __init__(self, rng: random.Random, *, has_alias: bool = False):
         self.rng = rng
         self.has_alias = has_alias
-        self.buckets = ALIASED if has_alias else IDS["bucket"]
+        self.buckets = aliased(*self.users[:2]) if has_alias else IDS["bucket"]
         self.canaries = 0
         self.tokens: list[str] = []
         self.openness = rng.choice((0.2, 0.5, 0.8))
-        self.world = World(self._settings(), explicit=rng.random() < 0.9)
+        self.world = self.make_world(self.settings(), explicit=rng.random() < 0.9)
 
-    def _settings(self) -> dict[str, set[str]]:
+    def make_world(self, settings: dict[str, set[str]], explicit: bool) -> World:
+        """Return an empty world."""
+        return World(settings, explicit)
+
+    def settings(self) -> dict[str, set[str]]:
         """Some rights for some users or groups; who builds the world may create buckets."""
         given = {"bucket_create": {prefixed(ROOT)}}
-        for kind in PERMISSIONS:
+        for kind in PLURALS:
             for action in ("read", "write", "create"):
                 if self.rng.random() < 0.1 * (1 + self.openness):
                     given.setdefault(f"{kind}_{action}", set()).add(self.principal())
@@ -58,7 +71,7 @@ class Maker:
     def principal(self) -> str:
         chance = self.rng.random()
         if chance < 0.6:
-            return prefixed(self.rng.choice(USERS))
+            return prefixed(self.rng.choice(self.users))
         if chance < 0.92:
             # Of any bucket, whether it exists or not.
             return f"/buckets/{self.rng.choice(self.buckets)}/groups/{self.rng.choice(IDS['group'])}"
@@ -85,11 +98,11 @@ class Maker:
         return data
 
     def members(self) -> list[str]:
-        chosen = [prefixed(self.rng.choice(USERS)) for _ in range(self.rng.randint(0, 2))]
+        chosen = [prefixed(self.rng.choice(self.users)) for _ in range(self.rng.randint(0, 2))]
         return [*chosen, "system.Authenticated"] if self.rng.random() < 0.05 else chosen
 
-    def building(self) -> list[dict[str, Any]]:
-        """Return the requests that fill a world: two or three buckets and what is in them."""
+    def building(self) -> list[list[dict[str, Any]]]:
+        """Return the requests that fill a world, alone or the parts of a batch: some buckets and what is in them."""
         made = []
         for bucket in self.rng.sample(self.buckets, self.rng.randint(2, 3)):
             made.append(f"/buckets/{bucket}")
@@ -98,9 +111,11 @@ class Maker:
                 if self.rng.random() < 0.6:
                     made.append(f"/buckets/{bucket}/collections/{collection}")
                     made += [f"{made[-1]}/records/{each}" for each in IDS["record"] if self.rng.random() < 0.6]
-        return [self._build(uri) for uri in made]
+        parts = [self.build(uri) for uri in made]
+        return [parts[start : start + 25] for start in range(0, len(parts), 25)]
 
-    def _build(self, uri: str) -> dict[str, Any]:
+    def build(self, uri: str) -> dict[str, Any]:
+        """Return the request that makes an object, by whoever builds the world."""
         acl = self.acl(kind_of(uri))
         if kind_of(uri) == "bucket":
             # Where writing gives no permission, whoever builds needs one for what comes next.
@@ -122,30 +137,40 @@ class Maker:
             method = "GET"
         if method == "OPTIONS" and in_batch:
             method = "HEAD"
-        user = self.rng.choice((*USERS, *USERS, *USERS, None, None, ROOT))
-        by_alias = self.has_alias and not in_batch and self._is_in_default_bucket(user, path, method)
-        asked = request(user, method, path, door="default" if by_alias else self._door())
+        asked = self.sent(method, path, in_batch)
         if is_list and method in ("GET", "HEAD", "DELETE"):
-            asked["query"] = self._query(path, method)
+            asked["query"] = self.query(path, method)
         elif method in ("GET", "HEAD") and self.rng.random() < 0.15:
             asked["query"] = {"_fields": "n"}
         if method in ("PUT", "POST"):
             asked["body"] = self._body(path, method)
         if method == "PATCH":
             asked["dialect"] = "plain" if in_batch else self.rng.choice(list(MEDIA))
-            asked["body"] = self._patch(path, asked["dialect"])
+            asked["body"] = self.patch(path, asked["dialect"])
         if self.rng.random() < 0.2 and method != "OPTIONS":
-            asked["headers"] = self._precondition(path, asked)
+            asked["headers"] = self.precondition(path, asked)
         return asked
+
+    def sent(self, method: str, path: str, in_batch: bool) -> dict[str, Any]:
+        """Return a request of somebody, through some door; with nothing in it."""
+        user = self.rng.choice((*self.users, *self.users, *self.users, None, None, ROOT))
+        asked = request(user, method, path, password=self.password_of(user))
+        by_alias = self.has_alias and not in_batch and self._is_in_default_bucket(asked)
+        return asked | {"door": "default" if by_alias else self._door()}
+
+    def password_of(self, user: str | None) -> str:
+        """Return the password with which a user comes."""
+        return PASSWORD
 
     def _door(self) -> str:
         return self.rng.choices(("plain", "encoded", "slash"), weights=(20, 2, 1))[0]
 
-    def _is_in_default_bucket(self, user: str | None, path: str, method: str) -> bool:
+    def _is_in_default_bucket(self, asked: dict[str, Any]) -> bool:
         """Tell whether a path is in the sender's default bucket, and all is there that a request implies."""
-        own, objects = default_bucket(user), self.world.objects
+        objects, path, method = self.world.objects, asked["path"], asked["method"]
         segments = path.split("/")
-        if not user or method == "OPTIONS" or "/".join(segments[:3]) != own or own not in objects:
+        own = default_bucket(self.world.user_id(asked["user"], asked["password"]))
+        if not asked["user"] or method == "OPTIONS" or "/".join(segments[:3]) != own or own not in objects:
             return False
         collection = "/".join(segments[:5])
         is_put = method == "PUT" and collection == path
@@ -153,8 +178,9 @@ class Maker:
 
     def _path(self) -> str:
         """Return an object that exists, its list, or any other; the deeper, the likelier."""
-        if self.world.objects and self.rng.random() < 0.75:
-            uri = self.rng.choice(list(self.world.objects))
+        known = [uri for uri in self.world.objects if kind_of(uri) in PLURALS]
+        if known and self.rng.random() < 0.75:
+            uri = self.rng.choice(known)
         else:
             uri = f"/buckets/{self.rng.choice(self.buckets)}"
             kind = self.rng.choice(("bucket", "group", "collection", "record", "record"))
@@ -164,7 +190,7 @@ class Maker:
                 uri += f"/{PLURALS[kind]}/{self.rng.choice(IDS[kind])}"
         return parent(uri) if self.rng.random() < 0.45 else uri
 
-    def _query(self, path: str, method: str) -> dict[str, str]:
+    def query(self, path: str, method: str) -> dict[str, str]:
         """Return filters that try to tell what is hidden, and orders, pages and projections."""
         query: dict[str, str] = {}
         if self.rng.random() < 0.35:
@@ -178,7 +204,7 @@ class Maker:
             ids = self.rng.sample(IDS[kind_of(path)], 2)
             query[self.rng.choice(("in_id", "exclude_id"))] = ",".join(ids)
         if self.rng.random() < 0.3:
-            query["_since"] = self._since(path)
+            query["_since"] = self.since(path)
         elif self.rng.random() < 0.5:
             query["_limit"] = str(self.rng.randint(1, 3))
         if self.rng.random() < 0.4:
@@ -190,7 +216,7 @@ class Maker:
             query["_token"] = self.rng.choice(self.tokens)
         return query
 
-    def _since(self, path: str) -> str:
+    def since(self, path: str) -> str:
         known = [each["version"] for uri, each in self.world.objects.items() if parent(uri) == path]
         known += [int(when) for uri, when in self.world.graves.items() if parent(uri) == path and when == int(when)]
         version = self.rng.choice([0, *known])
@@ -206,7 +232,7 @@ class Maker:
             body.setdefault("data", self.data(kind))["id"] = self.rng.choice(IDS[kind])
         return body
 
-    def _patch(self, path: str, dialect: str) -> Any:
+    def patch(self, path: str, dialect: str) -> Any:
         kind = kind_of(path)
         if dialect == "json":
             return [self._operation(kind) for _ in range(self.rng.randint(0, 3))]
@@ -227,7 +253,7 @@ class Maker:
         path = f"/permissions/{self.rng.choice(PERMISSIONS[kind])}/{principal.replace('/', '~1')}"
         return {"op": self.rng.choice(("add", "add", "add", "remove")), "path": path}
 
-    def _precondition(self, path: str, asked: dict[str, Any]) -> dict[str, str]:
+    def precondition(self, path: str, asked: dict[str, Any]) -> dict[str, str]:
         """Return a precondition that is met or not; for a list only with a version that is known."""
         known = self.world.etags.get(path)
         if path in self.world.objects:
@@ -248,4 +274,6 @@ def request(user: str | None, method: str, path: str, **more: Any) -> dict[str, 
         "headers": {},
         "body": None,
         "door": "plain",
+        "password": PASSWORD,
+        "streams": False,
     } | more

@@ -25,7 +25,6 @@ from tests.plugins.accounts import (
 )
 
 from kobako import Listener, Plugin
-from kobako.cache.memory import MemoryCache
 from kobako.databases.base import BackendUnavailable
 from kobako.plugins.accounts import vault
 from kobako.plugins.accounts.account import ACCOUNTS as LIST
@@ -34,6 +33,9 @@ from kobako.plugins.accounts.login import verified_key
 from kobako.testing.client import Client
 
 ALICE = "/accounts/alice"
+
+# What was verified is kept in the cache.
+pytestmark = pytest.mark.usefixtures("cache_of_the_backend")
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ async def test_a_cache_that_fails_costs_time_and_nothing_else(alice: Client, mon
         raise BackendUnavailable("no cache")
 
     for name in ("get", "set"):
-        monkeypatch.setattr(MemoryCache, name, fail)
+        monkeypatch.setattr(alice.app.site.backends.cache, name, fail)
 
     assert [await status(alice), await status(alice.as_user("alice", "wrong"))] == [200, 401]
 

@@ -12,6 +12,9 @@ import pytest
 from tests.plugins.openid import CALLBACK, Clock, begin, brought, log_in, parameters, policy, serving, user_of, visit
 from tests.servers.openid import AUDIENCE, OpenIDProvider
 
+# States, tokens and keys are kept in the cache.
+pytestmark = pytest.mark.usefixtures("cache_of_the_backend")
+
 
 @pytest.fixture
 def provider() -> Iterator[OpenIDProvider]:

@@ -21,6 +21,9 @@ from kobako.app import App
 from kobako.resources import RESOURCES
 from kobako.settings import Policy, SettingsError, read_settings
 
+# States, tokens and keys are kept in the cache.
+pytestmark = pytest.mark.usefixtures("cache_of_the_backend")
+
 
 @pytest.fixture
 def provider() -> Iterator[OpenIDProvider]:

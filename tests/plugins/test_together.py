@@ -12,10 +12,9 @@ from urllib.parse import quote
 import pytest
 from tests.plugins.accounts import ACCOUNTS, app, sign_up
 from tests.plugins.attachments.sending import stored, upload
+from tests.plugins.everything import INCLUDES
 
 from kobako.testing.client import Answer, Client
-
-INCLUDES = ("default_bucket", "accounts", "history", "quotas", "attachments", "flush", "counters")
 
 B = "/buckets/blog"
 C = f"{B}/collections/articles"

@@ -2,19 +2,13 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import KintoClient from "kinto-http/dist/kinto-http.min.js";
+import { ACCOUNTS, httpClient, login, newName } from "./helpers.mjs";
 
-const REMOTE = process.env.KOBAKO_ACCOUNTS_URL;
-const name = `js-${process.pid}-${Date.now()}`;
+const name = newName();
 
-/** Return the headers by which the user of the account says who they are. */
-function login(password) {
-  return { Authorization: "Basic " + btoa(`${name}:${password}`) };
-}
-
-/** Return a client of that user, or of nobody. */
+/** Return a client of the user of the account, or of nobody. */
 function client(password) {
-  return new KintoClient(REMOTE, { headers: password ? login(password) : {} });
+  return httpClient(null, { remote: ACCOUNTS, headers: password ? login(name, password) : {} });
 }
 
 test("an account is created, used, and given another password", async () => {
@@ -25,7 +19,7 @@ test("an account is created, used, and given another password", async () => {
   await client("first").execute({
     method: "PATCH",
     path: `/accounts/${name}`,
-    headers: login("first"),
+    headers: login(name, "first"),
     body: { data: { password: "second" } },
   });
 

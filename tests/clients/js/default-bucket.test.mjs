@@ -3,27 +3,23 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  assertSame, CLIENT_WINS, contents, httpClient, MANUAL, offlineCopy, requestsOf, SERVER_WINS, summary,
+  ACCOUNTS, assertSame, contents, httpClient, login, newAccount, newName, offlineCopy, REMOTE, requestsOf, summary,
 } from "./helpers.mjs";
+import { testTwoCopies, twoCopies } from "./scenarios.mjs";
 
-let count = 0;
-
-/** Return a user who has never asked for anything, two copies of their collection, and a client of it. */
-function newUser() {
-  const user = `user-${process.pid}-${Date.now()}-${++count}`;
-  const client = httpClient(user);
-  const [here, there] = [offlineCopy("default", user), offlineCopy("default", user)];
+/** Return two copies of the collection of a user, and clients of it. */
+function copiesOf(user, remote = REMOTE) {
+  const client = httpClient(user, { remote });
+  const [here, there] = [offlineCopy("default", user, remote), offlineCopy("default", user, remote)];
   return { user, client, here, there, things: client.bucket("default").collection("things") };
 }
 
-/** Return the same, with one record that both copies have. */
-async function twoCopies(record = { n: 1 }) {
-  const of = newUser();
-  const { data } = await of.here.create(record);
-  await of.here.sync();
-  await of.there.sync();
-  return { ...of, id: data.id };
-}
+/** The same for a user who has never asked for anything: of basicauth, or with an account that is made for it. */
+const newUser = () => copiesOf(newName());
+const newUserWithAccount = async () => copiesOf(await newAccount(), ACCOUNTS);
+
+testTwoCopies("in the default bucket", newUser);
+testTwoCopies("in the default bucket of a new account", newUserWithAccount);
 
 test("the first sync of a new user finds an empty collection", async () => {
   const { client, here } = newUser();
@@ -52,68 +48,8 @@ test("the first syncs of two copies at once find one another's records", async (
   assert.deepEqual(Object.values(expected).map(({ from }) => from).sort(), ["here", "there"]);
 });
 
-test("edits and deletions travel both ways", async () => {
-  const { things, here, there, id } = await twoCopies({ n: 1 });
-  const { data: doomed } = await here.create({ doomed: true });
-  await here.sync();
-  await there.sync();
-
-  await here.update({ id, n: 2 });
-  await there.delete(doomed.id);
-  assert.deepEqual(summary(await here.sync()), { published: 1 });
-  assert.deepEqual(summary(await there.sync()), { updated: 1, published: 1 });
-  assert.deepEqual(summary(await here.sync()), { deleted: 1 });
-
-  const expected = await assertSame(things, here, there);
-  assert.deepEqual(Object.values(expected).map(({ n }) => n), [2]);
-});
-
-test("a manual conflict has both versions, and is resolved by choice", async () => {
-  const { things, here, there, id } = await twoCopies();
-  await here.update({ id, n: "here" });
-  await there.update({ id, n: "there" });
-  await here.sync();
-
-  const result = await there.sync({ strategy: MANUAL });
-
-  assert.equal(result.ok, false);
-  const [conflict] = result.conflicts;
-  assert.deepEqual([conflict.local.n, conflict.remote.n], ["there", "here"]);
-  await there.resolve(conflict, { ...conflict.local, n: "both" });
-  assert.equal((await there.sync()).ok, true);
-  await here.sync();
-  assert.equal((await assertSame(things, here, there))[id].n, "both");
-});
-
-for (const [strategy, winner] of [[CLIENT_WINS, "there"], [SERVER_WINS, "here"]]) {
-  test(`a conflict is resolved by ${strategy}`, async () => {
-    const { things, here, there, id } = await twoCopies();
-    await here.update({ id, n: "here" });
-    await there.update({ id, n: "there" });
-    await here.sync();
-
-    assert.equal((await there.sync({ strategy })).ok, true);
-    await here.sync();
-
-    assert.equal((await assertSame(things, here, there))[id].n, winner);
-  });
-}
-
-test("a record changed here and deleted there is a conflict", async () => {
-  const { things, here, there, id } = await twoCopies();
-  await here.delete(id);
-  await there.update({ id, n: 2 });
-  await here.sync();
-
-  const result = await there.sync({ strategy: CLIENT_WINS });
-  await here.sync();
-
-  assert.equal(result.ok, true);
-  assert.equal((await assertSame(things, here, there))[id].n, 2);
-});
-
 test("a push names the default bucket, and the pull that follows leaves it out", async () => {
-  const { here } = await twoCopies();
+  const { here } = await twoCopies(newUser);
   const { data } = await here.create({ n: 2 });
 
   const requests = await requestsOf(() => here.sync());
@@ -123,7 +59,7 @@ test("a push names the default bucket, and the pull that follows leaves it out",
 });
 
 test("a copy notices that the bucket was deleted, and may publish everything in a new one", async () => {
-  const { client, here, there, things, id } = await twoCopies();
+  const { client, here, there, things, id } = await twoCopies(newUser);
   await client.deleteBucket("default");
 
   await assert.rejects(here.sync(), /Server has been flushed/);
@@ -135,8 +71,25 @@ test("a copy notices that the bucket was deleted, and may publish everything in 
   assert.deepEqual(Object.keys(await contents(there)), [id]);
 });
 
+test("the default bucket is that of the account, whatever the password is", async () => {
+  const { user, client, things, here } = await twoCopies(newUserWithAccount);
+  const { bucket, id } = await client.fetchUser();
+  await client.execute({
+    method: "PATCH",
+    path: `/accounts/${user}`,
+    headers: login(user),
+    body: { data: { password: "another" } },
+  });
+  const again = httpClient(null, { remote: ACCOUNTS, headers: login(user, "another") });
+
+  await assert.rejects(here.sync(), /HTTP 401/);
+  await assert.rejects(things.listRecords(), /HTTP 401/);
+  assert.deepEqual([(await again.fetchUser()).bucket, id], [bucket, `account:${user}`]);
+  assert.equal((await again.bucket("default").collection("things").listRecords()).data.length, 1);
+});
+
 test("users do not see each other's", async () => {
-  const { things } = await twoCopies();
+  const { things } = await twoCopies(newUser);
   const other = newUser();
 
   await other.here.sync();

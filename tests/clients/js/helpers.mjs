@@ -1,5 +1,6 @@
 // What the scenarios share: users, a bucket and a collection for each, and offline copies of a collection.
-// The server is at KOBAKO_URL and puts KOBAKO_PAGE objects in a page; the bundles are those that browsers load.
+// The server is at KOBAKO_URL, one whose users have accounts at KOBAKO_ACCOUNTS_URL; both put KOBAKO_PAGE objects in a
+// page. The bundles are those that browsers load.
 
 import "fake-indexeddb/auto";
 import assert from "node:assert/strict";
@@ -11,13 +12,14 @@ const Kinto = kintoBundle.default;
 globalThis.crypto ??= webcrypto; // Node 18 has it, but not where browsers do.
 
 export const REMOTE = process.env.KOBAKO_URL;
+export const ACCOUNTS = process.env.KOBAKO_ACCOUNTS_URL;
 export const PAGE = Number(process.env.KOBAKO_PAGE);
 export const { CLIENT_WINS, SERVER_WINS, MANUAL } = Kinto.syncStrategy;
 
 const requests = [];
 const send = globalThis.fetch;
 globalThis.fetch = (url, options) => {
-  requests.push(`${options.method ?? "GET"} ${decodeURIComponent(url.replace(REMOTE, ""))}`);
+  requests.push(`${options.method ?? "GET"} ${decodeURIComponent(url.replace(REMOTE, "").replace(ACCOUNTS, ""))}`);
   return send(url, options);
 };
 
@@ -25,13 +27,24 @@ let count = 0;
 const run = `${process.pid}-${Date.now()}`;
 
 /** Return the headers by which a user says who they are. */
-export function login(user) {
-  return { Authorization: "Basic " + btoa(`${user}:a-secret`) };
+export function login(user, password = "a-secret") {
+  return { Authorization: "Basic " + btoa(`${user}:${password}`) };
 }
 
 /** Return a client of kinto-http for a user; without a user, an anonymous one. */
-export function httpClient(user, options = {}) {
-  return new KintoClient(REMOTE, { headers: user ? login(user) : {}, ...options });
+export function httpClient(user, { remote = REMOTE, ...options } = {}) {
+  return new KintoClient(remote, { headers: user ? login(user) : {}, ...options });
+}
+
+/** Return a name that nobody has. */
+export function newName() {
+  return `user-${run}-${++count}`;
+}
+
+/** Sign up as anybody does; return the name of the account. */
+export async function newAccount() {
+  const { data } = await httpClient(null, { remote: ACCOUNTS }).createAccount(newName(), "a-secret");
+  return data.id;
 }
 
 /** Create a bucket of alice's with an empty collection; return its name and a client of it. */
@@ -44,9 +57,9 @@ export async function newCollection(user = "alice") {
 }
 
 /** Return an offline copy of a bucket's collection, with a local database of its own. */
-export function offlineCopy(bucketId, user = "alice") {
+export function offlineCopy(bucketId, user = "alice", remote = REMOTE) {
   const adapterOptions = { dbName: `copy-${++count}` };
-  const kinto = new Kinto({ remote: REMOTE, bucket: bucketId, headers: login(user), adapterOptions, timeout: 20000 });
+  const kinto = new Kinto({ remote, bucket: bucketId, headers: login(user), adapterOptions, timeout: 20000 });
   return kinto.collection("things");
 }
 

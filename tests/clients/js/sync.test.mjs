@@ -3,19 +3,20 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  assertSame, CLIENT_WINS, contents, httpClient, MANUAL, newCollection, offlineCopy, PAGE, requestsOf, SERVER_WINS,
-  summary,
+  assertSame, CLIENT_WINS, httpClient, newCollection, offlineCopy, PAGE, requestsOf, SERVER_WINS, summary,
 } from "./helpers.mjs";
+import { testTwoCopies, twoCopies } from "./scenarios.mjs";
 
-/** Return a collection on the server and two copies that hold the same record, all in sync. */
-async function twoCopies(record = { n: 1 }) {
+/** Return a new collection of alice's, and two copies of it. */
+async function begin() {
   const remote = await newCollection();
-  const [here, there] = [offlineCopy(remote.bucketId), offlineCopy(remote.bucketId)];
-  const { data } = await here.create(record);
-  await here.sync();
-  await there.sync();
-  return { ...remote, here, there, id: data.id };
+  return { ...remote, here: offlineCopy(remote.bucketId), there: offlineCopy(remote.bucketId) };
 }
+
+/** Return the same, with one record that both copies have. */
+const inSync = () => twoCopies(begin);
+
+testTwoCopies("in a bucket", begin);
 
 test("an empty collection syncs, again and again", async () => {
   const { bucketId } = await newCollection();
@@ -41,25 +42,6 @@ test("creations travel from each copy to the other", async () => {
   assert.deepEqual(Object.values(expected).map(({ title }) => title).sort(), ["from here", "from there"]);
 });
 
-test("updates and deletions travel both ways", async () => {
-  const { things, here, there, id } = await twoCopies({ n: 1 });
-  const { data: doomed } = await here.create({ doomed: true });
-  await here.sync();
-  await there.sync();
-
-  await here.update({ id, n: 2 });
-  await there.delete(doomed.id);
-  assert.deepEqual(summary(await here.sync()), { published: 1 });
-  assert.deepEqual(summary(await there.sync()), { updated: 1, published: 1 });
-  assert.deepEqual(summary(await here.sync()), { deleted: 1 });
-  await there.update({ id, n: 3 }, { patch: true });
-  await there.sync();
-  await here.sync();
-
-  const expected = await assertSame(things, here, there);
-  assert.deepEqual(Object.values(expected).map(({ n }) => n), [3]);
-});
-
 test("a record created and deleted before any sync never reaches the server", async () => {
   const { bucketId, things } = await newCollection();
   const copy = offlineCopy(bucketId);
@@ -72,7 +54,7 @@ test("a record created and deleted before any sync never reaches the server", as
 });
 
 test("a record deleted on both sides is gone on both, without a conflict", async () => {
-  const { things, here, there, id } = await twoCopies();
+  const { things, here, there, id } = await inSync();
   await here.delete(id);
   await there.delete(id);
 
@@ -84,7 +66,7 @@ test("a record deleted on both sides is gone on both, without a conflict", async
 });
 
 test("an incremental sync asks for what changed and receives only that", async () => {
-  const { things, here, there, id } = await twoCopies();
+  const { things, here, there, id } = await inSync();
   for (let n = 0; n < 30; n++) await things.createRecord({ n });
   await there.sync();
   const since = await there.db.getLastModified();
@@ -102,7 +84,7 @@ test("an incremental sync asks for what changed and receives only that", async (
 });
 
 test("after a push, the last pull leaves out what was pushed", async () => {
-  const { here } = await twoCopies();
+  const { here } = await inSync();
   const { data } = await here.create({ n: 2 });
 
   let result;
@@ -112,39 +94,7 @@ test("after a push, the last pull leaves out what was pushed", async () => {
   assert.match(requests.at(-1), new RegExp(`^GET .*/records\\?.*exclude_id=${data.id}`));
 });
 
-test("a manual conflict is reported with both versions, and resolved by choice", async () => {
-  const { things, here, there, id } = await twoCopies();
-  await here.update({ id, n: "here" });
-  await there.update({ id, n: "there" });
-  await here.sync();
-
-  const refused = await there.sync({ strategy: MANUAL });
-  const [conflict] = refused.conflicts;
-  await there.resolve(conflict, { ...conflict.local, n: `${conflict.local.n} and ${conflict.remote.n}` });
-  const result = await there.sync();
-  await here.sync();
-
-  assert.equal(refused.ok, false);
-  assert.deepEqual([conflict.type, conflict.local.n, conflict.remote.n], ["incoming", "there", "here"]);
-  assert.equal(result.ok, true);
-  assert.equal((await assertSame(things, here, there))[id].n, "there and here");
-});
-
 for (const [strategy, winner] of [[CLIENT_WINS, "there"], [SERVER_WINS, "here"]]) {
-  test(`a conflict of two updates goes to ${winner} with ${strategy}`, async () => {
-    const { things, here, there, id } = await twoCopies();
-    await here.update({ id, n: "here" });
-    await there.update({ id, n: "there" });
-    await here.sync();
-
-    const result = await there.sync({ strategy });
-    await here.sync();
-
-    assert.equal(result.ok, true);
-    assert.equal(result.resolved.length, 1);
-    assert.equal((await assertSame(things, here, there))[id].n, winner);
-  });
-
   test(`a conflict of two creations of one id goes to ${winner} with ${strategy}`, async () => {
     const { bucketId, things } = await newCollection();
     const [here, there] = [offlineCopy(bucketId), offlineCopy(bucketId)];
@@ -162,7 +112,7 @@ for (const [strategy, winner] of [[CLIENT_WINS, "there"], [SERVER_WINS, "here"]]
 
 for (const [strategy, winner] of [[CLIENT_WINS, "there"], [SERVER_WINS, "here"]]) {
   test(`a write that comes between the pull and the push goes to ${winner} with ${strategy}`, async () => {
-    const { things, here, there, id } = await twoCopies();
+    const { things, here, there, id } = await inSync();
     await there.update({ id, n: "there" });
     // The pull of `there` sees nothing; its push meets the version of `here`, by the details of a 412.
     const gather = there.gatherLocalChanges.bind(there);
@@ -179,33 +129,6 @@ for (const [strategy, winner] of [[CLIENT_WINS, "there"], [SERVER_WINS, "here"]]
     assert.equal((await assertSame(things, here, there))[id].n, winner);
   });
 }
-
-test("a record deleted elsewhere and edited here comes back when the client wins", async () => {
-  const { things, here, there, id } = await twoCopies();
-  await here.delete(id);
-  await there.update({ id, n: "kept" });
-  await here.sync();
-
-  const result = await there.sync({ strategy: CLIENT_WINS });
-  await here.sync();
-
-  assert.equal(result.ok, true);
-  const [remote] = Object.values(await assertSame(things, here));
-  assert.deepEqual([remote.id, remote.n], [id, "kept"]);
-  assert.equal((await contents(there))[id].n, "kept");
-});
-
-test("a record edited elsewhere and deleted here is a conflict that keeps the edit when the server wins", async () => {
-  const { things, here, there, id } = await twoCopies();
-  await here.update({ id, n: "edited" });
-  await there.delete(id);
-  await here.sync();
-
-  await there.sync({ strategy: SERVER_WINS });
-  await here.sync();
-
-  assert.equal((await assertSame(things, here, there))[id].n, "edited");
-});
 
 test("many records are pulled over several pages, each once", async () => {
   const { bucketId, things } = await newCollection();
@@ -225,7 +148,7 @@ test("many records are pulled over several pages, each once", async () => {
 });
 
 test("changes over several pages reach a copy that was away, deletions included", async () => {
-  const { things, here, there } = await twoCopies();
+  const { things, here, there } = await inSync();
   await things.batch((batch) => {
     for (let n = 0; n < 2 * PAGE; n++) batch.createRecord({ n });
   });
@@ -258,7 +181,7 @@ test("local changes are pushed in batches of 25", async () => {
 });
 
 test("what changes nothing in the list is not taken for a flush", async () => {
-  const { bucket, things, here, id } = await twoCopies();
+  const { bucket, things, here, id } = await inSync();
   const { data: old } = await things.getRecord(id);
   await things.updateRecord({ ...old, n: 2 });
   await here.sync();
@@ -279,7 +202,7 @@ test("what changes nothing in the list is not taken for a flush", async () => {
 });
 
 test("a change of permissions only is a change of the record, not a flush", async () => {
-  const { things, here, id } = await twoCopies();
+  const { things, here, id } = await inSync();
   const before = here.lastModified;
 
   await things.updateRecord({ id }, { permissions: { read: ["system.Everyone"] } });
@@ -291,7 +214,7 @@ test("a change of permissions only is a change of the record, not a flush", asyn
 });
 
 test("deleting all records is a change that copies follow, not a flush", async () => {
-  const { things, here, there } = await twoCopies();
+  const { things, here, there } = await inSync();
   await things.deleteRecords();
 
   assert.deepEqual(summary(await here.sync()), { deleted: 1 });
@@ -300,7 +223,7 @@ test("deleting all records is a change that copies follow, not a flush", async (
 });
 
 test("a bucket made anew is a flush that is seen, and a copy may publish everything again", async () => {
-  const { client, bucketId, things, here, id } = await twoCopies();
+  const { client, bucketId, things, here, id } = await inSync();
   await client.deleteBucket(bucketId);
   await client.createBucket(bucketId);
   await client.bucket(bucketId).createCollection("things");
@@ -314,7 +237,7 @@ test("a bucket made anew is a flush that is seen, and a copy may publish everyth
 });
 
 test("a copy that may have missed a deletion is told so, and starts afresh", async () => {
-  const { client, bucketId, things, here } = await twoCopies();
+  const { client, bucketId, things, here } = await inSync();
   await client.deleteBucket(bucketId);
   await client.createBucket(bucketId);
   await client.bucket(bucketId).createCollection("things");
@@ -330,7 +253,7 @@ test("a copy that may have missed a deletion is told so, and starts afresh", asy
 });
 
 test("the metadata of the collection come with each sync", async () => {
-  const { things, here } = await twoCopies();
+  const { things, here } = await inSync();
   await things.setData({ title: "Things" });
 
   await here.sync();
@@ -339,7 +262,7 @@ test("the metadata of the collection come with each sync", async () => {
 });
 
 test("two users edit one collection that one shares with the other", async () => {
-  const { bucketId, things, here, id } = await twoCopies();
+  const { bucketId, things, here, id } = await inSync();
   const bob = await httpClient("bob").fetchUser();
   await assert.rejects(offlineCopy(bucketId, "bob").sync(), /403/);
   await things.addPermissions({ write: [bob.id] });

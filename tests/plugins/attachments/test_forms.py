@@ -17,13 +17,6 @@ from kobako.testing.client import Client
 
 PNG = file("a.png", b"png", "image/png")
 
-
-@pytest.fixture(autouse=True)
-def backend() -> str:
-    """Databases play no part in this."""
-    return "memory"
-
-
 BAD = "Content-Type should be multipart/form-data"
 
 
