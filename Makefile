@@ -26,7 +26,7 @@ ifeq ($(wildcard $(HOME)/.rustup),)
 export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup
 endif
 
-.PHONY: help serve check test test-postgresql switches fuzz oracle bench profile lint docs fmt
+.PHONY: help serve check test test-postgresql switches fuzz oracle bench scale profile lint docs fmt
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -39,6 +39,7 @@ help:
 	@echo "make fuzz    10,000 odd requests to a real server: before each release; REQUESTS=, SEED= choose others"
 	@echo "make oracle  writers, pollers and faults on a real server, for long; BACKEND=, OPERATIONS=, KILLS=, SEED= choose"
 	@echo "make bench   Kobako beside Kinto, PocketBase and the limit: docs/benchmarks.md; ROUNDS=, ONLY=, QUICK=1 choose"
+	@echo "make scale   what reads cost with up to 5 million records: docs/scale.md; SIZES= chooses"
 	@echo "make profile where the time of a request goes, as a flame graph in .cache/bench; WORKLOAD= chooses"
 	@echo "make docs    these documents and the API reference as a site: .cache/docs/html/index.html"
 	@echo "make fmt     put the code into its format, and mend what the linter can"
@@ -75,6 +76,10 @@ oracle: $(VENV)/.development
 # Other servers are installed into .cache/bench, in environments of their own. About 12 minutes; QUICK=1: 3.
 bench: $(VENV)/.development
 	$(BIN)/python -m bench --rounds $(ROUNDS) $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)") $(if $(OUTPUT),--output $(OUTPUT))
+
+# About 20 minutes, and 15 GB of disk meanwhile.
+scale: $(VENV)/.development
+	$(BIN)/python -m bench.scale $(if $(SIZES),--sizes $(SIZES)) $(if $(OUTPUT),--output $(OUTPUT))
 
 profile: $(VENV)/.development
 	$(BIN)/python -m bench.profile $(WORKLOAD)

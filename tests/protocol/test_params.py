@@ -8,6 +8,10 @@ from kobako.protocol import params
 from kobako.protocol.errors import BadRequest, InvalidParameters, Problem
 
 
+def lists(found: params.Params) -> dict[str, list[str]]:
+    return {name: [*values] for name, values in found.items()}
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -26,7 +30,7 @@ from kobako.protocol.errors import BadRequest, InvalidParameters, Problem
     ],
 )
 def test_a_query_string_is_decoded(query: str, expected: params.Params) -> None:
-    assert params.parse(query) == expected
+    assert lists(params.parse(query)) == expected
 
 
 @pytest.mark.parametrize("query", ["a=%ff", "%ff=1", "a=\udcff", "a=%ed%a0%80"])
@@ -150,6 +154,6 @@ def test_what_is_encoded_is_decoded_the_same(given: params.Params) -> None:
     """I9: nothing in it breaks a header."""
     encoded = params.encode(given)
 
-    assert params.parse(encoded) == given
+    assert lists(params.parse(encoded)) == given
     assert encoded.isascii()
     assert "\r" not in encoded
