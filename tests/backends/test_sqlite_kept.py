@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kobako.databases.base import BackendUnavailable
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.permission import sqlite as permission
 from kobako.permission.sqlite import Kept
@@ -108,3 +109,24 @@ def test_answers_are_not_kept_without_end() -> None:
         kept.at(1)[each] = True
     assert len(kept) == permission.MOST_KEPT + 1
     assert not kept.at(1)
+
+
+async def test_the_version_tells_of_commits_whoever_makes_them(database: SQLiteDatabase, tmp_path: Path) -> None:
+    versions = [database.version(), database.version()]
+    await put(database, "r1", "{}")
+    versions.append(database.version())
+    command = [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "objects.db"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    versions.append(database.version())
+    await seen(database)
+    versions.append(database.version())
+
+    assert versions[0] == versions[1]
+    assert len({*versions}) == 3
+    assert versions[-1] == versions[-2]
+
+
+async def test_a_version_of_what_is_closed_is_unavailable(database: SQLiteDatabase) -> None:
+    await database.close()
+    with pytest.raises(BackendUnavailable):
+        database.version()

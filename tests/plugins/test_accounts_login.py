@@ -144,6 +144,28 @@ async def test_what_was_refused_is_not_hashed_again_for_a_while(
     assert len(verified) == 2
 
 
+async def test_while_nothing_is_committed_an_account_is_not_read_again(
+    alice: Client, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the database says so: SQLite does. Any commit has it read, whatever it was about."""
+    found, find = list[str](), vault.find
+
+    async def noted(storage: Any, account: str) -> Any:
+        found.append(account)
+        return await find(storage, account)
+
+    nobody = alice.as_user("nobody", "wrong")
+    assert [await status(alice), await status(nobody)] == [200, 401]
+    monkeypatch.setattr(vault, "find", noted)
+    assert [await status(alice), await status(nobody), await status(alice.as_user("alice", "x"))] == [200, 401, 401]
+    assert found == (["alice"] if backend == "sqlite" else ["alice", "nobody", "alice"])
+
+    await alice.put("/buckets/another")
+    found.clear()
+    assert [await status(alice), await status(nobody)] == [200, 401]
+    assert found == ["alice", "nobody"]
+
+
 async def test_the_cache_has_no_password_and_no_hash(alice: Client) -> None:
     assert await status(alice) == 200
 
@@ -471,13 +493,14 @@ async def stored_texts(client: Client) -> AsyncIterator[str]:
             yield each.json()
 
 
-async def test_a_readonly_server_logs_in_and_writes_nothing(alice: Client) -> None:
+async def test_a_readonly_server_logs_in_and_writes_nothing(alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """P19."""
     hash = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     await first_admin(alice, hash)
+    # The same database, so that the accounts are there.
+    database = alice.app.site.backends.database
+    monkeypatch.setattr("kobako.app.open_database", lambda *_: database)
     readonly = app(replace(ACCOUNTS, readonly=True))
-    # The same backends, so that the accounts are there.
-    readonly.site.backends.database = alice.app.site.backends.database
     client = Client(readonly, ("admin", "secret"))
 
     assert (await client.get("/accounts/admin")).status == 200

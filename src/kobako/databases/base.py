@@ -129,6 +129,15 @@ class Foreseen(msgspec.Struct, frozen=True):
 
 
 @runtime_checkable
+class NearDatabase(Database, Protocol):
+    """A database that can tell in next to no time whether it is as it was."""
+
+    def version(self) -> Hashable:
+        """Return what differs once anything was committed, by whomever, in any process. Raises BackendUnavailable."""
+        ...
+
+
+@runtime_checkable
 class FarDatabase(Database, Protocol):
     """A database that questions travel to: it answers several at once."""
 

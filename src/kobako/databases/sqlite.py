@@ -9,7 +9,7 @@ Source: reliability, 4.5.
 
 import asyncio
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -76,6 +76,7 @@ class SQLiteDatabase:
         self._process: int | None = None
         self._writer: Writer
         self._readers: Readers
+        self._watch: apsw.Connection
 
     async def open(self) -> None:
         """Connect. Raises UnfitDatabase, BackendUnavailable."""
@@ -86,6 +87,7 @@ class SQLiteDatabase:
         if not self._path.exists():
             raise UnfitDatabase(f"{self._path} is not migrated: run kobako migrate")
         connection = self._connect_writer()
+        self._watch = self._connect_reader()
         self._writer = Writer(connection, Turnstile(str(self._path)), self._timeout_s)
         self._readers = Readers(self._connect_reader, self._most_readers, self._timeout_s)
         self._process = self._opened_by[self._path] = os.getpid()
@@ -95,6 +97,7 @@ class SQLiteDatabase:
         if self._process != os.getpid():
             return
         self._process = None
+        self._watch.close(True)
         await self._readers.close()
         await self._writer.close()
         self._opened_by.pop(self._path, None)
@@ -105,6 +108,15 @@ class SQLiteDatabase:
         if lists:
             return WritingUnit(self._writer, self._clock)
         return ReadingUnit(self._readers, self._clock)
+
+    def version(self) -> Hashable:
+        """Return what differs once anything was committed."""
+        self._check_open()
+        try:
+            [(version,)] = self._watch.execute("PRAGMA data_version").fetchall()
+        except UNAVAILABLE as error:
+            raise unavailable(error) from error
+        return version
 
     async def migrate(self) -> list[str]:
         """Create the file and its schema, or bring it up to date; return what was done."""

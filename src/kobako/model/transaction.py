@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kobako.cache.base import Cache
-from kobako.databases.base import Clock, Database, FarDatabase, Foreseen, PutAside, Unit
+from kobako.databases.base import Clock, Database, FarDatabase, Foreseen, NearDatabase, PutAside, Unit
 from kobako.model.events import EventLog
 from kobako.model.inheritance import Action
 from kobako.model.resource import Resources, Target
@@ -154,12 +154,20 @@ class Backends:
         authorize: Authorize | None = None,
     ):
         self.database = database
+        self._near = database if isinstance(database, NearDatabase) else None
         self._far = database if isinstance(database, FarDatabase) else None
         self.cache = cache
         self.resources = resources
         self.settings_grants = settings_grants
         self.clock = clock
         self.authorize = authorize
+
+    def version(self) -> Hashable:
+        """Return what differs once anything was committed to the database, by whomever; None where that is not known.
+
+        What was read after it holds as long as it is the same. Raises BackendUnavailable.
+        """
+        return self._near.version() if self._near else None
 
     def begin(
         self,
