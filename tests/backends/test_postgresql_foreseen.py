@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -10,15 +11,16 @@ import msgspec
 import pytest
 from tests.servers.modes import Served
 
-from kobako.databases.base import BackendUnavailable, Foreseen, NotForeseen, Unit
+from kobako.databases.base import BackendUnavailable, Foreseen, NotForeseen, Sought, Unit
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_connections import LIMITS
-from kobako.databases.postgresql_foreseen import MOST_ACES
+from kobako.databases.postgresql_foreseen import MOST_ACES, AnsweredPermission, AnsweredStorage
 from kobako.databases.postgresql_session import Session
-from kobako.storage.base import Place
+from kobako.permission.base import Permission
+from kobako.storage.base import Place, Storage
 from kobako.testing import Clock
 from kobako.testing.concurrency import give_time
-from kobako.testing.fixtures import RECORDS, put
+from kobako.testing.fixtures import RECORDS, Refused, put, read
 
 pytestmark = pytest.mark.server
 
@@ -28,7 +30,9 @@ URI = f"{COLLECTION}/records/r1"
 URIS = (URI, COLLECTION, BUCKET)
 GROUP = f"{BUCKET}/groups/g"
 EVERYBODY = frozenset({"user", "system.Everyone", "system.Authenticated"})
-EVERYTHING = Foreseen("user", EVERYBODY, URIS, RECORDS, "r1", is_all=True)
+EVERYTHING = Foreseen(
+    user="user", principals=EVERYBODY, uris=URIS, objects=(Sought(RECORDS, "r1", URI),), place=RECORDS, is_all=True
+)
 
 MORE = msgspec.structs.replace(EVERYTHING, is_all=False)
 
@@ -121,14 +125,14 @@ async def test_what_was_not_foreseen_is_not_answered(database: PostgreSQLDatabas
 
 async def test_of_a_list_that_was_never_opened_nothing_is_known(database: PostgreSQLDatabase) -> None:
     other = Place("collection", BUCKET)
-    async with database.foresee(Foreseen(None, EVERYBODY, (BUCKET,), other, None, is_all=True)) as unit:
+    async with database.foresee(msgspec.structs.replace(EVERYTHING, place=other)) as unit:
         with pytest.raises(NotForeseen):
             await unit.storage.timestamp(other)
 
 
 async def test_of_a_list_there_is_no_object(database: PostgreSQLDatabase) -> None:
     await put(database, "r1")
-    async with database.foresee(Foreseen("user", EVERYBODY, URIS[1:], RECORDS, None, is_all=True)) as unit:
+    async with database.foresee(msgspec.structs.replace(EVERYTHING, objects=())) as unit:
         assert await unit.storage.timestamp(RECORDS)
         with pytest.raises(NotForeseen):
             await unit.permission.acl(COLLECTION)
@@ -203,6 +207,79 @@ async def test_what_the_unit_writes_is_seen_by_it(database: PostgreSQLDatabase) 
     assert after["object"].text == '{"new":1}'
     assert after["timestamp"] == after["object"].last_modified > before["timestamp"]
     assert (after["groups"], after["acl"], after["granted"]) == ({GROUP}, {"read": [GROUP]}, {(URI, "read")})
+
+
+READS = {
+    Storage: {"epoch", "timestamp", "get", "list", "count", "purged_before", "totals", "states"},
+    Permission: {"groups", "granted", "shared", "held", "held_alone", "acl", "acls_of", "acls", "members"},
+}
+CHANGE_NO_OBJECT = {"open", "index", "purge", "set_epoch"}
+
+
+@pytest.mark.parametrize(("contract", "answered"), [(Storage, AnsweredStorage), (Permission, AnsweredPermission)])
+def test_whatever_may_change_an_answer_has_it_forgotten(contract: type, answered: type) -> None:
+    methods = {name for name in vars(contract) if not name.startswith("_")}
+
+    assert methods - READS[contract] - CHANGE_NO_OBJECT == vars(answered).keys() & methods - READS[contract]
+
+
+async def test_only_what_is_written_is_forgotten(database: PostgreSQLDatabase, asked: list[str]) -> None:
+    other = Sought(RECORDS, "r2", f"{COLLECTION}/records/r2")
+    both = msgspec.structs.replace(MORE, objects=(*MORE.objects, other), uris=(*URIS, other.uri))
+    await put(database, "r1")
+    await put(database, "r2")
+    async with database.foresee(both, [RECORDS]) as unit:
+        await unit.storage.put(RECORDS, "r1", '{"new":1}')
+        await unit.permission.replace(URI, {"read": ["user"]})
+        asked.clear()
+        assert await unit.storage.get(RECORDS, "r2")
+        assert await unit.permission.acl(other.uri) == {}
+        assert not await unit.permission.granted(["user"], [other.uri, BUCKET])
+        assert not asked
+        assert await unit.permission.granted(["user"], [URI, BUCKET]) == {(URI, "read")}
+        assert await unit.permission.acl(URI) == {"read": ["user"]}
+        assert len(asked) == 2
+
+
+async def test_what_a_part_wrote_and_lost_is_asked_anew(database: PostgreSQLDatabase) -> None:
+    await put(database, "r1", {"a": 1})
+    async with database.foresee(MORE, [RECORDS]) as unit:
+        for depth in (1, 2):
+            with suppress(Refused):
+                async with unit.savepoint():
+                    await unit.storage.put(RECORDS, "r1", '{"new":1}')
+                    await unit.permission.join(GROUP, ["user"])
+                    await unit.storage.delete(RECORDS, ["r1"])
+                    raise Refused(depth)
+        assert (await unit.storage.get(RECORDS, "r1")).text == '{"a":1}'
+        assert not await unit.permission.groups("user")
+
+
+async def test_parts_that_end_well_are_released_with_the_next(database: PostgreSQLDatabase, asked: list[str]) -> None:
+    async with database.begin([RECORDS]) as unit:
+        asked.clear()
+        async with unit.savepoint():
+            for id in ("r1", "r2"):
+                async with unit.savepoint():
+                    await unit.storage.put(RECORDS, id, "{}")
+        with suppress(Refused):
+            async with unit.savepoint():
+                async with unit.savepoint():
+                    await unit.storage.put(RECORDS, "r3", "{}")
+                raise Refused
+        async with unit.savepoint():
+            await unit.storage.put(RECORDS, "r4", "{}")
+
+    assert [each for each in asked if "part" in each] == [
+        "SAVEPOINT part1",
+        "SAVEPOINT part2",
+        "RELEASE part2; SAVEPOINT part2",
+        "RELEASE part1; SAVEPOINT part1",
+        "SAVEPOINT part2",
+        "ROLLBACK TO part1; RELEASE part1",
+        "SAVEPOINT part1",
+    ]
+    assert {each.id for each in await read(database)} == {"r1", "r2", "r4"}
 
 
 async def test_who_waited_for_the_lock_is_answered_as_of_then(database: PostgreSQLDatabase) -> None:

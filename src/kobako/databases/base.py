@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -113,18 +113,26 @@ class Database(Protocol):
         ...
 
 
-class Foreseen(msgspec.Struct, frozen=True):
+class Sought(NamedTuple):
+    """An object, and its URI: that of its ACL."""
+
+    place: Place
+    id: str
+    uri: str
+
+
+class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """What a unit is likely to ask: if `is_all`, likely nothing else.
 
-    The groups of `user`, what these and the `principals` are granted on `uris`, and of a place: its timestamp, and the
-    object of an `id` with its ACL, whose URI is the first of `uris`.
+    The groups of `user`, what these and the `principals` are granted on `uris`, `objects` with their ACLs, and the
+    timestamp of a list.
     """
 
     user: str | None
     principals: frozenset[str]
     uris: tuple[str, ...]
-    place: Place
-    id: str | None
+    objects: tuple[Sought, ...] = ()
+    place: Place | None = None
     is_all: bool = False
 
 

@@ -1,100 +1,131 @@
-"""What a unit of work on PostgreSQL will be asked, asked at once: one journey to the database instead of four.
+"""What a unit of work on PostgreSQL will be asked, asked at once: one journey to the database instead of many.
 
-A unit that only reads, and is asked nothing else, needs no transaction: a statement has a snapshot of its own. What was
-not foreseen would come from another one, so it is not answered at all.
+What a unit writes is not answered from what was found before. One that only reads, and is asked nothing else, needs no
+transaction: a statement has a snapshot of its own. What was not foreseen would come from another one, so it is not
+answered at all.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from kobako.databases.base import Clock, Foreseen, NotForeseen
-from kobako.databases.postgresql_lists import THIS, Lists, State
+from kobako.databases.postgresql_lists import Lists, State
 from kobako.databases.postgresql_session import Session
 from kobako.databases.shards import shard
-from kobako.permission.base import AUTHENTICATED
+from kobako.permission.base import AUTHENTICATED, Acl
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.protocol import jsontext
-from kobako.storage.base import Place, Stored
+from kobako.storage.base import ListState, Place, Stored
 from kobako.storage.postgresql import PostgreSQLStorage
 
 MOST_ACES: Final = 50
 """A longer ACL is not read before somebody wants to see it."""
 
-# $1 to $4: bucket, parent, resource and id; $5: the names that groups have as members; $6: principals; $7 and $8: the
-# buckets and URIs of the ACLs.
+# $1: the names that groups have as members; $2: principals; $3, $4: buckets and URIs of ACLs; $5 to $7: a list; $8 to
+# $11: buckets, parents, kinds and ids of objects; $12, $13: buckets and URIs of their ACLs, which differ for a bucket.
 STATEMENT: Final = f"""
-    SELECT 'group', principal, NULL, NULL, NULL FROM members WHERE member = ANY($5::text[])
+    SELECT 'group', principal, NULL, NULL, NULL, NULL FROM members WHERE member = ANY($1::text[])
     UNION ALL
-    SELECT 'grant', uri, permission, principal, NULL
-    FROM unnest($7::text[], $8::text[]) AS u (bucket, uri) JOIN aces USING (bucket, uri)
-    WHERE principal = ANY($6::text[])
-        OR principal IN (SELECT m.principal FROM members AS m WHERE member = ANY($5::text[]))
+    SELECT 'grant', uri, permission, principal, NULL, NULL
+    FROM unnest($3::text[], $4::text[]) AS u (bucket, uri) JOIN aces USING (bucket, uri)
+    WHERE principal = ANY($2::text[])
+        OR principal IN (SELECT m.principal FROM members AS m WHERE member = ANY($1::text[]))
     UNION ALL
-    SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text
-    FROM lists WHERE {THIS}
+    SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, NULL
+    FROM lists WHERE bucket = $5 AND parent = $6 AND resource = $7
     UNION ALL
-    SELECT 'object', id, last_modified::text, data, NULL FROM objects WHERE {THIS} AND id = $4 AND NOT deleted
+    SELECT 'object', parent, resource, id, last_modified::text, data
+    FROM unnest($8::text[], $9::text[], $10::text[], $11::text[]) AS s (bucket, parent, resource, id)
+    JOIN objects USING (bucket, parent, resource, id) WHERE NOT deleted
     UNION ALL
-    (SELECT 'ace', permission, principal, NULL, NULL FROM aces
-    WHERE $4::text IS NOT NULL AND bucket = ($7::text[])[1] AND uri = ($8::text[])[1] LIMIT {MOST_ACES + 1})"""
+    SELECT 'ace', s.uri, permission, principal, NULL, NULL
+    FROM unnest($12::text[], $13::text[]) AS s (bucket, uri), LATERAL (
+        SELECT permission, principal FROM aces AS a WHERE a.bucket = s.bucket AND a.uri = s.uri
+        LIMIT {MOST_ACES + 1}) AS first"""
+
+Row = tuple[Any, ...]
 
 
 class Answers:
-    """What the statement found. It is true until the unit writes; for any other question NotForeseen is raised."""
+    """What the statement found: NotForeseen is raised for anything else, and for what was forgotten."""
 
-    def __init__(self, session: Session, asked: Foreseen) -> None:
-        self._session = session
+    def __init__(self, asked: Foreseen, rows: Iterable[Any]) -> None:
+        found: defaultdict[str, list[Row]] = defaultdict(list)
+        for kind, *values in rows:
+            found[kind].append(tuple(values))
+        self.state = next((_state(row) for row in found["list"]), None)
         self._asked = asked
-        self._found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-
-    async def ask(self) -> None:
-        """Run the statement."""
-        asked, place = self._asked, self._asked.place
-        names = [asked.user, AUTHENTICATED] if asked.user else []
-        key = (shard(place.parent), place.parent, place.resource, asked.id)
-        shards = [shard(uri) for uri in asked.uris]
-        self._session.has_written = False
-        for kind, *values in await self._session.run(
-            STATEMENT, *key, names, list(asked.principals), shards, list(asked.uris)
-        ):
-            self._found[kind].append(tuple(values))
-
-    @property
-    def state(self) -> State | None:
-        """What the row of the list says."""
-        for version, is_open, indexes, purged in self._found["list"]:
-            return State(int(version), is_open == "1", jsontext.decode(indexes), int(purged))
-        return None
+        self._are_true = True
+        self._groups = frozenset(principal for principal, *_ in found["group"])
+        self._grants = found["grant"]
+        self._uris = set(asked.uris)
+        self._objects: dict[tuple[Place, str], Stored | None] = {(each.place, each.id): None for each in asked.objects}
+        for parent, resource, id, version, text in found["object"]:
+            self._objects[Place(resource, parent), id] = Stored(id, int(version), text)
+        self._aces: dict[str, list[Row]] = {each.uri: [] for each in asked.objects}
+        for uri, permission, principal, *_ in found["ace"]:
+            self._aces[uri].append((permission, principal))
 
     def object(self, place: Place, id: str) -> Stored | None:
-        """Return the object."""
-        self._require(place == self._asked.place and id == self._asked.id)
-        return next((Stored(id, int(version), text) for id, version, text, _ in self._found["object"]), None)
+        """Return an object."""
+        _require((place, id) in self._objects)
+        return self._objects[place, id]
 
     def groups(self, user: str) -> frozenset[str]:
         """Return the principals of the user."""
-        self._require(user == self._asked.user)
-        return frozenset(principal for principal, *_ in self._found["group"])
+        _require(self._are_true and user == self._asked.user)
+        return self._groups
 
     def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
         """Return the (uri, permission) that name one of the principals."""
-        known = self._asked.principals.union(principal for principal, *_ in self._found["group"])
-        self._require(known.issuperset(principals) and set(uris) <= set(self._asked.uris))
-        return {(uri, name) for uri, name, who, _ in self._found["grant"] if who in principals and uri in uris}
+        _require(self._are_true and self._uris.issuperset(uris))
+        _require((self._asked.principals | self._groups).issuperset(principals))
+        return {(uri, name) for uri, name, who, *_ in self._grants if who in principals and uri in uris}
 
     def acl(self, uri: str) -> dict[str, list[str]]:
-        """Return the ACL of the object."""
-        aces = self._found["ace"]
-        self._require(self._asked.id is not None and uri == self._asked.uris[0] and len(aces) <= MOST_ACES)
+        """Return the ACL of an object."""
+        aces = self._aces.get(uri)
+        _require(self._are_true and aces is not None and len(aces) <= MOST_ACES)
         acl: dict[str, list[str]] = {}
-        for permission, principal, *_ in aces:
+        for permission, principal in aces or ():
             acl.setdefault(permission, []).append(principal)
         return acl
 
-    def _require(self, is_foreseen: bool) -> None:
-        if not is_foreseen or self._session.has_written:
-            raise NotForeseen
+    def forget_object(self, place: Place, id: str) -> None:
+        """Forget an object that is written."""
+        self._objects.pop((place, id), None)
+
+    def forget_objects(self) -> None:
+        """Forget all objects."""
+        self._objects.clear()
+
+    def forget_acls(self, uris: Iterable[str]) -> None:
+        """Forget the ACLs of some objects."""
+        for uri in uris:
+            self._aces.pop(uri, None)
+            self._uris.discard(uri)
+
+    def forget_permissions(self) -> None:
+        """Forget all about ACLs and groups."""
+        self._are_true = False
+
+
+async def ask(session: Session, asked: Foreseen) -> Answers:
+    """Run the statement."""
+    place = asked.place or Place("", "")
+    places = [each.place for each in asked.objects]
+    rows = await session.run(
+        STATEMENT,
+        [asked.user, AUTHENTICATED] if asked.user else [],
+        list(asked.principals),
+        *([shard(uri) for uri in asked.uris], list(asked.uris)),
+        *(shard(place.parent), place.parent, place.resource),
+        *([shard(each.parent) for each in places], [each.parent for each in places]),
+        *([each.resource for each in places], [each.id for each in asked.objects]),
+        *([shard(each.uri) for each in asked.objects], [each.uri for each in asked.objects]),
+    )
+    return Answers(asked, rows)
 
 
 class AnsweredStorage(PostgreSQLStorage):
@@ -112,6 +143,32 @@ class AnsweredStorage(PostgreSQLStorage):
             return self._answers.object(place, id)
         except NotForeseen:
             return await super().get(place, id)
+
+    async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
+        """Create an object or replace all of it. Raises DuplicateTimestamp."""
+        self._answers.forget_object(place, id)
+        return await super().put(place, id, text, last_modified)
+
+    async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
+        """Put objects, each with its own timestamp."""
+        self._answers.forget_objects()
+        return await super().put_all(place, objects)
+
+    async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
+        """Delete objects and return their tombstones."""
+        for id in ids:
+            self._answers.forget_object(place, id)
+        return await super().delete(place, ids, last_modified)
+
+    async def close_under(self, uri: str, *, tombstones: bool) -> None:
+        """Delete the objects of every list under an object, and close those lists."""
+        self._answers.forget_objects()
+        await super().close_under(uri, tombstones=tombstones)
+
+    async def restore(self, state: ListState, objects: Sequence[Stored]) -> None:
+        """Take a list over from another database."""
+        self._answers.forget_objects()
+        await super().restore(state, objects)
 
 
 class AnsweredPermission(PostgreSQLPermission):
@@ -143,3 +200,43 @@ class AnsweredPermission(PostgreSQLPermission):
             return self._answers.acl(uri)
         except NotForeseen:
             return await super().acl(uri)
+
+    async def join(self, principal: str, users: Collection[str]) -> None:
+        """Give a principal to users."""
+        self._answers.forget_permissions()
+        await super().join(principal, users)
+
+    async def leave(self, principal: str, users: Collection[str]) -> None:
+        """Take a principal from users."""
+        self._answers.forget_permissions()
+        await super().leave(principal, users)
+
+    async def replace(self, uri: str, acl: Acl) -> None:
+        """Set the permissions named to exactly these principals."""
+        self._answers.forget_acls([uri])
+        await super().replace(uri, acl)
+
+    async def grant(self, acls: Mapping[str, Acl]) -> None:
+        """Give permissions on objects, besides those that are given there already."""
+        self._answers.forget_acls(acls)
+        await super().grant(acls)
+
+    async def forget(self, uris: Collection[str]) -> None:
+        """Remove all that is known of these objects and of everything under them."""
+        self._answers.forget_permissions()
+        await super().forget(uris)
+
+    async def erase(self, principal: str) -> None:
+        """Remove a principal wherever it is."""
+        self._answers.forget_permissions()
+        await super().erase(principal)
+
+
+def _state(row: Row) -> State:
+    version, is_open, indexes, purged, _ = row
+    return State(int(version), is_open == "1", jsontext.decode(indexes), int(purged))
+
+
+def _require(is_known: bool) -> None:
+    if not is_known:
+        raise NotForeseen

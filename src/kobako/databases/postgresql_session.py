@@ -53,20 +53,17 @@ def failure(error: BaseException) -> Exception | None:
 class Session:
     """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
 
-    __slots__ = ("_connection", "_refusal", "has_written", "is_lost")
+    __slots__ = ("_connection", "_refusal", "is_lost")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._refusal: type[Exception] | None = None
         self.is_lost = False
         """Whether nobody knows what the server makes of the last statement: the connection can not be used again."""
-        self.has_written = False
-        """Whether a statement may have changed what was read before."""
 
     async def run(self, sql: str, *values: Any) -> Rows:
         """Run a statement and return its rows. Raises BackendUnavailable, TryAgain."""
         self._check_not_over()
-        self.has_written = self.has_written or not sql.lstrip().startswith("SELECT")
         try:
             return await self._connection.fetch(sql, *values)
         except BaseException as error:
@@ -78,7 +75,6 @@ class Session:
     async def execute(self, sql: str, timeout_s: float | None = None) -> str:
         """Run statements without values; return the tag of the last. Raises BackendUnavailable, TryAgain."""
         self._check_not_over()
-        self.has_written = True
         try:
             return await self._connection.execute(sql, timeout=timeout_s)
         except BaseException as error:

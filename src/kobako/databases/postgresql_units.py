@@ -13,7 +13,7 @@ from typing import ClassVar
 import asyncpg
 
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
-from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredStorage, Answers
+from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredStorage, ask
 from kobako.databases.postgresql_lists import Lists
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import Connection, Session
@@ -63,10 +63,9 @@ class PostgreSQLUnit:
     async def _ask(self) -> None:
         """Ask what is foreseen. Where only is read, the list stays as it is, too; else that is known by its lock."""
         if self._asked:
-            answers = Answers(self.session, self._asked)
-            await answers.ask()
-            if self.is_snapshot and (state := answers.state):
-                self.lists.set(self._asked.place, state)
+            answers = await ask(self.session, self._asked)
+            if self.is_snapshot and self._asked.place and answers.state:
+                self.lists.set(self._asked.place, answers.state)
             self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
             self.permission = AnsweredPermission(self.session, answers)
 
@@ -158,7 +157,7 @@ class AnsweredUnit(ReadingUnit):
 class WritingUnit(PostgreSQLUnit):
     """A unit of work that writes: its lists are its own, from its beginning to its commit."""
 
-    __slots__ = ("_emptied", "_places")
+    __slots__ = ("_emptied", "_places", "depth", "unreleased")
     is_snapshot = False
 
     def __init__(
@@ -173,6 +172,10 @@ class WritingUnit(PostgreSQLUnit):
         super().__init__(pool, clock, begin, asked)
         self._places = places
         self._emptied = emptied
+        self.depth = 0
+        """How many savepoints it is in."""
+        self.unreleased = 0
+        """The depth of the last one that ended, 0 for none."""
 
     async def __aenter__(self) -> "WritingUnit":
         """Lock the lists. Where everything is serializable, who waited has too old a snapshot: it begins anew."""
@@ -204,25 +207,33 @@ class WritingUnit(PostgreSQLUnit):
 
     def savepoint(self) -> "Savepoint":
         """Undo what was done inside when an exception leaves it."""
-        return Savepoint(self.session, self.lists)
+        return Savepoint(self)
 
 
 class Savepoint:
-    """A part of a unit that may be undone alone. Of the same names PostgreSQL means the innermost."""
+    """A part of a unit that may be undone alone.
 
-    __slots__ = ("_known", "_lists", "_session")
+    What ends well is not released before the next part begins, in one journey with it; or never, if none follows.
+    """
 
-    def __init__(self, session: Session, lists: Lists) -> None:
-        self._session = session
-        self._lists = lists
+    __slots__ = ("_known", "_name", "_unit")
+
+    def __init__(self, unit: WritingUnit) -> None:
+        self._unit = unit
 
     async def __aenter__(self) -> None:
-        self._known = self._lists.known()
-        await self._session.execute("SAVEPOINT part")
+        unit = self._unit
+        unit.depth += 1
+        self._known, self._name = unit.lists.known(), f"part{unit.depth}"
+        begin, is_left = f"SAVEPOINT {self._name}", unit.unreleased == unit.depth
+        unit.unreleased = 0
+        await unit.session.execute(f"RELEASE {self._name}; {begin}" if is_left else begin)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            await self._session.execute("RELEASE part")
-        elif not self._session.is_lost:
-            await self._session.execute("ROLLBACK TO part; RELEASE part")
-            self._lists.forget_since(self._known)
+        unit = self._unit
+        unit.unreleased = unit.depth if kind is None else 0
+        unit.depth -= 1
+        if kind and not unit.session.is_lost:
+            # With what was begun inside.
+            await unit.session.execute(f"ROLLBACK TO {self._name}; RELEASE {self._name}")
+            unit.lists.forget_since(self._known)

@@ -3,24 +3,45 @@
 Source: design, "The walk of a request".
 """
 
-from kobako.databases.base import Foreseen
+from collections.abc import Sequence
+
+from kobako.databases.base import Foreseen, Sought
 from kobako.http.routing import SAFE, Step
 from kobako.model import inheritance
 from kobako.model.access import anonymous, authenticated
 
 
-def foreseen(step: Step) -> Foreseen | None:
-    """Return what serving a step will read; None for what is read otherwise, or where the id is not known yet."""
-    target, method = step.target, step.request.method
-    if step.route.kind not in ("object", "list") or target.resource.owned or step.implies or method == "POST":
+def foreseen(steps: Sequence[Step]) -> Foreseen | None:
+    """Return what serving steps will read; None for what is read otherwise, or not known yet."""
+    about = [each for each in steps if _is_about_objects(each)]
+    is_single = len(steps) == 1
+    objects = tuple(Sought(each.target.place, each.target.id, each.target.uri) for each in about if each.target.id)
+    if not about or any(each.sender != about[0].sender for each in about) or not (objects or is_single):
         return None
-    identity, added = step.sender.identity, step.sender.added
+    identity, added = about[0].sender.identity, about[0].sender.added
     caller = authenticated(identity.user, identity.principals | added) if identity else anonymous(added)
-    is_all = method in SAFE and _reads_little(step) and not (identity is None and target.resource.expires_with_parent)
-    uris = inheritance.lineage(target)
-    return Foreseen(caller.user, caller.principals, uris, target.place, target.id, is_all)
+    return Foreseen(
+        user=caller.user,
+        principals=caller.principals,
+        uris=tuple({uri: None for each in about for uri in inheritance.lineage(each.target)}),
+        objects=objects,
+        place=about[0].target.place if is_single else None,
+        is_all=is_single and _reads_little(about[0]),
+    )
+
+
+def _is_about_objects(step: Step) -> bool:
+    if step.route.kind not in ("object", "list") or step.target.resource.owned or step.implies:
+        return False
+    # The id of what is created is not known yet.
+    return step.request.method != "POST"
 
 
 def _reads_little(step: Step) -> bool:
     """Tell whether nothing else is read: mostly nothing has changed for those who poll."""
+    if step.request.method not in SAFE:
+        return False
+    if step.sender.identity is None and step.target.resource.expires_with_parent:
+        # How long the answer may be kept, the parent says.
+        return False
     return step.route.kind == "object" or "_since=" in step.request.query

@@ -68,7 +68,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     once = _once(site, step, summary)
     lists, emptied = _writes(site, step, plan, once)
     results: dict[Hashable, Any] = {}
-    expected = foresight.foreseen(step)
+    expected = foresight.foreseen(_steps(step, plan)) if site.backends.are_far else None
     response = None
     while response is None:
         try:

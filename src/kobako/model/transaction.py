@@ -162,6 +162,11 @@ class Backends:
         self.clock = clock
         self.authorize = authorize
 
+    @property
+    def are_far(self) -> bool:
+        """Whether it is worth to foresee what a transaction reads."""
+        return self._far is not None
+
     def version(self) -> Hashable:
         """Return what differs once anything was committed to the database, by whomever; None where that is not known.
 
