@@ -49,6 +49,7 @@ async def test_an_index_leads_to_the_object_with_the_same_value(backend: str, mo
         assert [each.status for each in (taken, free, first)] == [409, 201, 201]
         for statement, values in asked[:2]:
             plan = "\n".join(str(row[-1]) for row in await run(f"{EXPLAIN[backend]} {statement}", *values))
-            assert "objects_by_key1" in plan, plan
+            # Of a partition the index is called by its columns.
+            assert "objects_by_key1" in plan or "_key1_idx" in plan, plan
             assert "Seq Scan" not in plan
             assert "SCAN o" not in plan

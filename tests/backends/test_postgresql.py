@@ -12,10 +12,12 @@ import pytest
 from tests.servers.modes import Served
 from tests.servers.postgresql import PostgreSQL
 
+from kobako.databases import postgresql_foreseen as foreseen
 from kobako.databases import postgresql_migrations
 from kobako.databases.base import UnfitDatabase
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_connections import LIMITS, Address, check_fitness
+from kobako.databases.postgresql_session import Session
 from kobako.permission import postgresql as permission
 from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
 from kobako.storage import postgresql as storage
@@ -331,6 +333,17 @@ class TestSelections:
         assert await read(database, filters=filters) == [written]
 
 
+async def whole(session: Session, plan: str) -> str:
+    """Return a plan in which tables and indexes are called what the whole is called that they are a partition of."""
+    rows = await session.run(
+        "SELECT part.relname, whole.relname FROM pg_inherits"
+        " JOIN pg_class AS part ON part.oid = inhrelid JOIN pg_class AS whole ON whole.oid = inhparent"
+    )
+    for part, name in rows:
+        plan = re.sub(rf"\b{part}\b", name, plan)
+    return plan
+
+
 class TestPlans:
     @pytest.fixture
     async def filled(self, database: PostgreSQLDatabase) -> PostgreSQLDatabase:
@@ -343,11 +356,11 @@ class TestPlans:
             )
             await unit.session.run(
                 "INSERT INTO aces SELECT 'b' || b, '/buckets/b' || b || '/collections/c/records/r' || n, p || n % 500,"
-                " 'read' FROM generate_series(1, 5) AS b, generate_series(1, 1000) AS n, unnest($1::text[]) AS p (p)",
+                " 'read' FROM generate_series(1, 25) AS b, generate_series(1, 200) AS n, unnest($1::text[]) AS p (p)",
                 ["basicauth:alice", "basicauth:bob", "/buckets/b/groups/g"],
             )
             await unit.session.run(
-                "INSERT INTO members SELECT 'b', '/buckets/b/groups/' || g, 'u' || n FROM"
+                "INSERT INTO members SELECT 'b' || g, '/buckets/b' || g || '/groups/' || g, 'u' || n FROM"
                 " generate_series(1, 50) AS g, generate_series(1, 100) AS n"
             )
         async with database.begin([RECORDS]) as unit:
@@ -357,7 +370,8 @@ class TestPlans:
 
     async def plan(self, database: PostgreSQLDatabase, statement: str, *values: Any) -> str:
         async with database.begin([RECORDS]) as unit:
-            return "\n".join(row[0] for row in await unit.session.run(f"EXPLAIN {statement}", *values))
+            found = "\n".join(row[0] for row in await unit.session.run(f"EXPLAIN {statement}", *values))
+            return await whole(unit.session, found)
 
     @pytest.mark.parametrize(
         ("selection", "condition"),
@@ -460,6 +474,20 @@ class TestPlans:
 
         assert "objects_pkey" in plan, plan
         assert "Seq Scan" not in plan
+
+    async def test_indexes_lead_to_what_is_foreseen(self, filled: PostgreSQLDatabase) -> None:
+        uri, collection = f"{RECORDS.parent}/records/r7", RECORDS.parent
+        one = (["b"], [collection], ["record"], ["r7"], ["b"], [uri])
+        who, uris = ["u1", "system.Authenticated"], [uri, collection, "/buckets/b"]
+
+        plan = await self.plan(
+            filled, foreseen.STATEMENT, who, ["u1"], ["b"] * 3, uris, "b", collection, "record", *one
+        )
+
+        for index in ("objects_pkey", "lists_pkey"):
+            assert index in plan, plan
+        # A partition that has nothing in it costs nothing.
+        assert not re.search(r"Seq Scan .*\.\.(?!0\.00 )", plan), plan
 
     async def test_an_index_leads_to_one_object(self, filled: PostgreSQLDatabase) -> None:
         by_id, values = sql.page(DIALECT, *("/buckets/b/collections/c", "record"), Selection(ids=frozenset(["r7"])))
