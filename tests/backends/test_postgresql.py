@@ -9,12 +9,12 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
-from tests.servers.modes import Served
+from tests.servers.modes import Served, in_nobodys_way
 from tests.servers.postgresql import PostgreSQL
 
 from kobako.databases import postgresql_foreseen as foreseen
 from kobako.databases import postgresql_migrations
-from kobako.databases.base import UnfitDatabase
+from kobako.databases.base import UnfitDatabase, attempts
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_connections import LIMITS, Address, check_fitness
 from kobako.databases.postgresql_session import Session
@@ -564,8 +564,9 @@ class TestLists:
         assert [is_open for _, is_open, _, _ in await self.rows(database)] == [False, False]
 
     async def close(self, database: PostgreSQLDatabase, *places: Place) -> None:
-        async with database.begin(places, ["/buckets/b"]) as unit:
-            await unit.storage.close_under("/buckets/b", tombstones=False)
+        for attempt in attempts():
+            async with attempt, database.begin(places, ["/buckets/b"]) as unit:
+                await unit.storage.close_under("/buckets/b", tombstones=False)
 
     async def test_c14_units_that_lock_in_one_order_are_in_nobodys_way(self, database: PostgreSQLDatabase) -> None:
         """C14: no deadlock, so none that had to be resolved."""
@@ -578,9 +579,10 @@ class TestLists:
 
         async def write(n: int) -> None:
             places = [records[n % 4], collections, records[(n * 3 + 1) % 4], buckets][: n % 4 + 1]
-            async with database.begin(places[:: -1 if n % 2 else 1]) as unit:
-                for place in places:
-                    await unit.storage.put(place, f"r{n}", "{}")
+            with in_nobodys_way():
+                async with database.begin(places[:: -1 if n % 2 else 1]) as unit:
+                    for place in places:
+                        await unit.storage.put(place, f"r{n}", "{}")
 
         await asyncio.gather(*(self.close(database, buckets) if n % 9 == 8 else write(n) for n in range(150)))
 

@@ -6,11 +6,12 @@ What clusters and services ask for is held on stock PostgreSQL. Source: design, 
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import QUICK, PostgreSQL
 
+from kobako.databases.base import TryAgain
 from kobako.databases.postgresql import PostgreSQLDatabase
 
 MODES = ("", "pooler", "partitioned", "serializable")
@@ -36,6 +37,14 @@ def chosen() -> str:
     mode = os.environ.get("KOBAKO_TEST_POSTGRESQL_MODE", "")
     assert mode in MODES, f"KOBAKO_TEST_POSTGRESQL_MODE={mode}: it is one of {', '.join(MODES[1:])}"
     return mode
+
+
+def in_nobodys_way() -> AbstractContextManager[None]:
+    """What may happen to a unit of work that waits: nothing, or where everything is serializable, that it is undone.
+
+    There a request is served again, which units are not.
+    """
+    return suppress(TryAgain) if chosen() == "serializable" else nullcontext()
 
 
 @contextmanager

@@ -24,7 +24,12 @@ from kobako.storage.base import Place
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 WRITE = "BEGIN"
 
-MIGRATING = {"lock_timeout": "60s", "application_name": "kobako migrate"}
+# Of two at once one waits for the other and then looks again, also where everything is serializable.
+MIGRATING = {
+    "lock_timeout": "60s",
+    "application_name": "kobako migrate",
+    "default_transaction_isolation": "read committed",
+}
 
 # Writers keep their lists until they are done, and new ones wait: of readers each has its snapshot.
 FLUSH = """
