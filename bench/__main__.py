@@ -5,14 +5,17 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.figures import Results
     from bench.rounds import Plan
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 
 def main() -> None:
@@ -25,7 +28,7 @@ def main() -> None:
     arguments = _arguments([*contenders.NAMES], [each.name for each in WORKLOADS])
     if arguments.again:
         kept = json.loads((arguments.output / "benchmarks.json").read_text())
-        report.write(report.from_json(kept), kept["about"], arguments.output)
+        _write(report.from_json(kept), kept["about"], arguments.output)
         return
     only = set(arguments.only.replace(",", " ").split())
     if unknown := only - {*contenders.NAMES} - {each.name for each in WORKLOADS}:
@@ -38,8 +41,16 @@ def main() -> None:
     )
     results = rounds.measure(plan)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    report.write(results, _about(plan), arguments.output)
+    _write(results, _about(plan), arguments.output)
     print(f"Written: {arguments.output / 'benchmarks.md'}", file=sys.stderr)
+
+
+def _write(results: "Results", about: Mapping[str, str], output: Path) -> None:
+    from bench import report, summary
+
+    report.write(results, about, output)
+    if output == DOCS:
+        summary.write(results, about, ROOT / "README.md")
 
 
 def _arguments(names: list[str], workloads: list[str]) -> argparse.Namespace:
@@ -50,7 +61,7 @@ def _arguments(names: list[str], workloads: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured [5]")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
     parser.add_argument("--only", default="", help="contenders and workloads to choose, between commas [all]")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder for the report [docs]")
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder for the report [docs]")
     parser.add_argument(
         "--again", action="store_true", help="measure nothing, write the report of what is in the folder"
     )

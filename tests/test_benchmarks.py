@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from bench import curves, dataset, pgbench, plot, promises, report, scale, scale_report, targets, wire
+from bench import curves, dataset, pgbench, plot, promises, report, scale, scale_report, summary, targets, wire
 from bench.contenders.kinto_api import login, make_collections, records_of, uri_of, user_id
 from bench.contenders.kobako import KobakoPostgreSQL
 from bench.figures import Figure, Footprint, Results, Round, figure, of_round, percentile, rounded
@@ -16,6 +17,8 @@ from bench.load import Done
 from bench.scale_report import RECORDS, Growth
 from bench.wire import Client
 from tests.servers.postgresql import QUICK, PostgreSQL
+
+ROOT = Path(__file__).parents[1]
 
 
 def a_round(cpu_us: float, *, errors: int = 0, per_second: float = 1000.0) -> Round:
@@ -51,6 +54,19 @@ def test_a_figure_is_the_median_with_its_spread() -> None:
 )
 def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
     assert rounded(value) == text
+
+
+def test_the_readme_has_the_figures_of_the_last_run() -> None:
+    kept = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
+
+    assert summary.section(report.from_json(kept), kept["about"]) in (ROOT / "README.md").read_text()
+
+
+def test_a_run_of_some_contenders_leaves_the_readme_as_it_is(results: Results, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- figures -->of the last run<!-- end of figures -->")
+    summary.write(results, {}, readme)
+    assert "of the last run" in readme.read_text()
 
 
 def test_a_round_counts_what_each_request_has_cost_and_what_failed() -> None:
