@@ -1,5 +1,6 @@
 """JSON text, within limits that hold on every backend (HTTP API, 1.5)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -73,3 +74,14 @@ def test_what_no_database_could_keep_is_refused_at_once(text: str | bytes) -> No
     """I1, I5, I13, I14, I15."""
     with pytest.raises(InvalidJson):
         jsontext.decode(text)
+
+
+@pytest.mark.parametrize("of", [str, str.encode], ids=["text", "bytes"])
+def test_limits_hold_wherever_in_a_text_something_is(of: Callable[[str], str | bytes]) -> None:
+    """I2: what is looked at is chosen by the text; nothing that breaks a limit passes for its place in it."""
+    for place in range(0, 2 * MAX_DIGITS):
+        for wrong in ("1" + "0" * MAX_DIGITS, '"\\u0000"', '{"\\u0000":1}', "[" * MAX_DEPTH + "]" * MAX_DEPTH):
+            with pytest.raises(InvalidJson):
+                jsontext.decode(of(f'{{"{"x" * place}":[{wrong}]}}'))
+        right = "9" * MAX_DIGITS
+        assert jsontext.decode(of(f'["{"x" * place}",{right}]'))[1] == int(right)
