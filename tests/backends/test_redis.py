@@ -17,6 +17,7 @@ from kobako.databases.base import BackendUnavailable, TryAgain, UnfitDatabase, a
 from kobako.databases.redis import RedisDatabase
 from kobako.databases.redis_fitness import findings
 from kobako.databases.redis_keys import list_name
+from kobako.databases.redis_server import Server
 from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
 from kobako.storage.base import Place, Total
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
@@ -274,6 +275,31 @@ class TestTurns:
                 await asyncio.create_task(put(hasty, "r1"))
 
         assert await put(hasty, "r1") == await get(database, "r1")
+        await hasty.close()
+
+    async def test_who_waits_is_sent_away_although_the_driver_swallows_that(
+        self, database: RedisDatabase, valkey: Valkey, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hasty = RedisDatabase(valkey.url(), clock, prefix=database.prefix, wait_s=0.1)
+        await hasty.open()
+        call, swallowed = Server.call, []
+
+        async def swallowing(*asked: Any) -> Any:
+            try:
+                found = await call(*asked)
+                await asyncio.sleep(0.05)
+                return found
+            except asyncio.CancelledError:
+                swallowed.append(True)
+                return None
+
+        async with database.begin([RECORDS]):
+            monkeypatch.setattr(Server, "call", swallowing)
+            with pytest.raises(BackendUnavailable, match=r"waited 0\.1 s for a turn"):
+                await asyncio.create_task(put(hasty, "r1"))
+            monkeypatch.undo()
+
+        assert swallowed
         await hasty.close()
 
     async def test_who_holds_no_turn_leaves_nothing_behind(
