@@ -11,7 +11,7 @@ from tests.servers.oauth import CLIENT, OAuthServer
 
 from kobako.settings import Policy, SettingsError
 
-NOW = int(time.time())
+NOW, DAY = int(time.time()), 86_400
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def serving(*policies: Policy, clock: Clock | None = None) -> Any:
 
 
 async def test_an_active_token_is_whose_the_server_says(service: OAuthServer) -> None:
-    active = service.grant(active=True, sub="r2", username="Robot 2", scope="read write", exp=NOW + 600)
+    active = service.grant(active=True, sub="r2", username="Robot 2", scope="read write", exp=NOW + DAY)
 
     async with serving(policy(service)) as client:
         assert await user_of(client, active) == "robots:r2"
@@ -54,7 +54,7 @@ async def test_the_field_scheme_and_realm_may_be_others(service: OAuthServer) ->
         pytest.param({"active": None}, id="nobody says"),
         pytest.param({"exp": NOW - 60}, id="expired"),
         pytest.param({"exp": "tomorrow"}, id="an end that is none"),
-        pytest.param({"nbf": NOW + 3600}, id="not yet"),
+        pytest.param({"nbf": NOW + DAY}, id="not yet"),
         pytest.param({"scope": "read"}, id="too little"),
         pytest.param({"scope": None}, id="of no scope"),
         pytest.param({"aud": "another"}, id="of another audience"),
@@ -74,7 +74,7 @@ async def test_p22_every_condition_has_to_hold(service: OAuthServer, said: dict[
         "aud": ["kobako", "another"],
         "iss": "https://as.example",
         "nbf": NOW - 60,
-        "exp": NOW + 600,
+        "exp": NOW + DAY,
     }
     strict = policy(service, required_scope="read write", audience="kobako", issuer="https://as.example")
     given = {name: value for name, value in {**holds, **said}.items() if value is not None}
