@@ -12,6 +12,7 @@ from tests.api.sharing import B, C, create, put, serving
 from tests.listeners.free import free_port
 from tests.listeners.hooks import KEY, webhook
 from tests.listeners.receiver import Received, Receiver
+from tests.servers.modes import chosen
 
 from kobako.listeners.webhook import delivery
 from kobako.listeners.webhook.options import Webhook
@@ -211,7 +212,9 @@ async def test_a_queue_of_two_processes_is_delivered_by_one(receiver: Receiver) 
 async def test_what_was_received_leaves_nothing_behind(receiver: Receiver) -> None:
     async with sending(receiver) as client:
         for number in range(10):
-            await client.put(f"{RECORDS}/r{number}")
+            # Where everything is serializable the sender may be in the way too often.
+            while (await client.put(f"{RECORDS}/r{number}")).status == 503:
+                assert chosen() == "serializable"
         await come(receiver, 10)
         await until_empty(queue_of(client))
         async with client.app.site.backends.begin() as tx:
