@@ -481,7 +481,7 @@ class TestPlans:
         who, uris = ["u1", "system.Authenticated"], [uri, collection, "/buckets/b"]
 
         plan = await self.plan(
-            filled, foreseen.STATEMENT, who, ["u1"], ["b"] * 3, uris, "b", collection, "record", *one
+            filled, foreseen.statement(3, 1), who, ["u1"], ["b"] * 3, uris, "b", collection, "record", *one
         )
 
         for index in ("objects_pkey", "lists_pkey"):
