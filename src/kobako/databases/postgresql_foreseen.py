@@ -53,8 +53,8 @@ Row = tuple[Any, ...]
 def statement(uris: int, objects: int) -> str:
     """Return the statement for so many ACLs and objects.
 
-    Of an array PostgreSQL thinks that it is long, so for one object it would plan anew each time, which takes five times
-    as long as to run the plan: here it is told.
+    Of an array PostgreSQL thinks that it is long, so for one object it would plan anew each time, which takes five
+    times as long as to run the plan: here it is told.
     """
     if objects > 1:
         return _STATEMENT.format(uris="", objects="")
