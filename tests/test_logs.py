@@ -623,3 +623,15 @@ async def test_what_waits_is_written_when_a_process_ends(logger: logging.Logger,
     flush()
 
     assert stream.getvalue() == "late\n"
+
+
+async def test_a_line_that_waits_tells_what_was_so_and_leaves_the_entry_to_others() -> None:
+    stream, things = io.StringIO(), ["one"]
+    handler = LineHandler(stream)
+    record = logging.LogRecord("kobako", logging.INFO, "", 0, "There is %s", (things,), None)
+    handler.handle(record)
+    things.append("two")
+    handler.flush()
+
+    assert stream.getvalue() == "There is ['one']\n"
+    assert (record.msg, record.args) == ("There is %s", (things,))

@@ -130,3 +130,14 @@ async def test_a_version_of_what_is_closed_is_unavailable(database: SQLiteDataba
     await database.close()
     with pytest.raises(BackendUnavailable):
         database.version()
+
+
+async def test_answers_about_long_names_are_not_kept(database: SQLiteDatabase) -> None:
+    """Anybody may ask for them, as often as they like."""
+    long = f"/buckets/{'b' * permission.LONGEST_KEPT}"
+    async with database.begin() as unit:
+        kept = unit.permission._kept
+        assert not await unit.permission.granted(["user"], [long])
+        assert await unit.permission.granted(["user"], [URI])
+    assert kept is not None
+    assert [key[1] for key in kept] == [(URI,)]

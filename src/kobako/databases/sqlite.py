@@ -41,19 +41,6 @@ READER_WAIT_MS = 1000
 """Readers wait for nobody, but for a process that repairs the log after a crash."""
 
 
-class _Process:
-    """This process: to ask the system for its id takes longer than to be told of forks."""
-
-    id = os.getpid()
-
-    def forked(self) -> None:
-        self.id = os.getpid()
-
-
-_process = _Process()
-os.register_at_fork(after_in_child=_process.forked)
-
-
 def is_empty(path: Path) -> bool:
     """Tell whether there is no database yet, or one without a table. Raises BackendUnavailable."""
     try:
@@ -142,8 +129,8 @@ class SQLiteDatabase:
             return False
 
     def _check_open(self) -> None:
-        # Asked each time: connections must not be used in another process after a fork.
-        if self._process != _process.id:
+        # The process is asked each time: connections must not be used in another one after a fork.
+        if self._process != os.getpid():
             raise BackendUnavailable(f"{self._path} is not open in this process")
 
     def _check_not_forked(self) -> None:

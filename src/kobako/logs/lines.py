@@ -4,6 +4,7 @@ To write and flush each line by itself takes longer than all else that is done f
 """
 
 import asyncio
+import copy
 import logging
 from collections.abc import Iterable, Iterator
 from typing import TextIO
@@ -23,10 +24,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Write an entry, or keep it for a moment."""
         try:
-            if record.args:
-                # They may change until it is written.
-                record.msg, record.args = record.getMessage(), ()
-            self._waiting.append(record)
+            self._waiting.append(_as_it_is(record))
             if record.levelno > logging.INFO or not self._can_wait():
                 self.flush()
         except Exception:
@@ -59,3 +57,12 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 return False
             self._timer = loop.call_later(WRITTEN_AFTER_S, self.flush)
         return True
+
+
+def _as_it_is(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record whose arguments may change until it is written; others who get this one see it as it was."""
+    if not record.args:
+        return record
+    kept = copy.copy(record)
+    kept.msg, kept.args = record.getMessage(), ()
+    return kept

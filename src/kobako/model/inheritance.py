@@ -20,8 +20,8 @@ Grant = tuple[str, str]
 """A permission in an object's own ACL: (URI, permission)."""
 
 
-LATELY: Final = 4096
-"""How many lists' rules are kept: they follow from names alone, so they never change."""
+LATELY: Final = 512
+"""How many lists' rules are kept: they follow from names alone, so they never change; but names may be long."""
 
 
 class Right(msgspec.Struct, frozen=True):

@@ -16,6 +16,9 @@ MANY = 500
 MOST_KEPT = 2000
 """Answers that a connection keeps."""
 
+LONGEST_KEPT = 1000
+"""Characters of the URIs that they are about: anybody may ask for some that fill a whole request."""
+
 GROUPS = "SELECT principal FROM members WHERE user IN (?, ?)"
 
 # One look into the index for each pair of a principal and an object, however long the ACLs are.
@@ -110,9 +113,12 @@ class SQLitePermission:
     async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
         """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
         known, asked = self._answers(), (frozenset(principals), tuple(uris))
-        if asked not in known:
-            known[asked] = frozenset(self._run(GRANTED, (_array(principals), _array(uris))))
-        return known[asked]  # type: ignore[no-any-return]
+        if asked in known:
+            return known[asked]  # type: ignore[no-any-return]
+        found = frozenset(self._run(GRANTED, (_array(principals), _array(uris))))
+        if sum(map(len, uris)) <= LONGEST_KEPT:
+            known[asked] = found
+        return found
 
     async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
         """Return the ids of the objects directly below `parent` that are shared with a principal."""
