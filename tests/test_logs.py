@@ -21,6 +21,7 @@ from tests.server.process import running
 from kobako import logs
 from kobako.app import App
 from kobako.cli import _greet
+from kobako.http import log as request_log
 from kobako.logs import HekaFormatter, JsonFormatter, TextFormatter, flush
 from kobako.logs.lines import WRITTEN_AFTER_S, LineHandler
 from kobako.resources import RESOURCES
@@ -635,3 +636,13 @@ async def test_a_line_that_waits_tells_what_was_so_and_leaves_the_entry_to_other
 
     assert stream.getvalue() == "There is ['one']\n"
     assert (record.msg, record.args) == ("There is %s", (things,))
+
+
+async def test_a_format_that_asks_for_the_thread_is_told_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an entry is made without looking for it."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(logging, "logThreads", True)
+    await asyncio.to_thread(request_log._log, logging.getLogger("request.summary"), "", {})
+    assert caplog.records[-1].threadName != "MainThread"
