@@ -17,7 +17,6 @@ from tests.server.process import Server, running
 
 pytestmark = pytest.mark.server
 
-WRITES = 200
 WRITERS = 4
 
 
@@ -25,7 +24,7 @@ def write(port: int, writer: int, acknowledged: dict[str, int]) -> None:
     """Put records one after the other until the server is gone; note the version of each that was acknowledged."""
     api = Api(port)
     with contextlib.suppress(OSError, http.client.HTTPException):
-        for number in range(WRITES // WRITERS):
+        for number in itertools.count():
             id = f"w{writer}-{number}"
             status, _, body = api.call("PUT", f"{RECORDS}/{id}", {"data": {"writer": writer}})
             assert status == 201, body
@@ -104,9 +103,9 @@ def test_s27_versions_go_on_above_all_that_were_acknowledged_before_kill_9(
     assert [each["id"] for each in changes] == ["after"]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("enough", [20, 100, 180])
 def test_every_acknowledged_write_is_there_after_kill_9(
-    tmp_path: Path, backend: str, variables: dict[str, str], share: float
+    tmp_path: Path, backend: str, variables: dict[str, str], enough: int
 ) -> None:
     """C24, C25: with the timestamp of its list."""
     acknowledged: dict[str, int] = {}
@@ -117,7 +116,7 @@ def test_every_acknowledged_write_is_there_after_kill_9(
         ]
         for thread in threads:
             thread.start()
-        while len(acknowledged) < share * WRITES:
+        while len(acknowledged) < enough:
             time.sleep(0.001)
         kill(server)
         for thread in threads:
@@ -128,10 +127,9 @@ def test_every_acknowledged_write_is_there_after_kill_9(
     stored = {each["id"]: each["last_modified"] for each in records}
 
     lost = {id: version for id, version in acknowledged.items() if stored.get(id) != version}
-    print(f"{len(acknowledged)} of {WRITES} writes acknowledged before the kill, {len(lost)} lost")
+    print(f"{len(acknowledged)} writes acknowledged before the kill, {len(lost)} lost")
     if backend == "sqlite":
         connection = apsw.Connection(str(tmp_path / "kobako.db"))
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert not lost
     assert etag == f'"{max(stored.values())}"'
-    assert len(acknowledged) < WRITES, "the server was not killed in the middle"
