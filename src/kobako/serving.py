@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from granian._granian import SocketHolder
 from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
@@ -32,6 +33,9 @@ from kobako import logs
 from kobako.metrics import sharing
 from kobako.server import configure_logging, served_app
 from kobako.settings import Settings
+
+BUFFER_BYTES: Final = 160 * 1024
+"""What is read of a connection at once: the headers and the query that are allowed fit, with room for what is not."""
 
 STOP_S: Final = 30
 """How long what is in flight may take to finish."""
@@ -74,6 +78,7 @@ def serve(settings: Settings, listener: socket.socket, workers: int, log_level: 
         loop=Loops.uvloop,
         workers=workers,
         websockets=False,
+        http1_settings=HTTP1Settings(max_buffer_size=BUFFER_BYTES),
         workers_kill_timeout=STOP_S,
         log_level=LogLevels.debug if log_level <= logging.DEBUG else LogLevels.warning,
         log_dictconfig=_GRANIAN_LOGS,

@@ -25,6 +25,7 @@ from kobako import (
     objects,
 )
 from kobako.app import App
+from kobako.http.pieces import PAUSE_BYTES
 from kobako.model.listeners import Listener
 from kobako.resources import BUCKET, RESOURCES
 from kobako.testing.client import Client
@@ -145,6 +146,32 @@ async def test_a_refusal_half_way_leaves_the_rest_unread_until_it_is_answered(cl
     assert response.status == 400
     assert response.headers["connection"] == "close"
     assert shelf.lengths == [3]
+
+
+@pytest.mark.parametrize(("others", "order"), [(True, "chunk other chunk chunk"), (False, "chunk chunk chunk other")])
+async def test_a_large_body_lets_others_go_first_where_there_are_some(client: Client, others: bool, order: str) -> None:
+    """A9."""
+    seen: list[str] = []
+    waiting: list[asyncio.Task[None]] = []
+
+    async def other() -> None:
+        seen.append("other")
+
+    async def receive() -> MutableMapping[str, Any]:
+        seen.append("chunk")
+        if len(seen) == 1:
+            if others:
+                await send(client.app)
+            waiting.append(asyncio.create_task(other()))
+        return {"type": "http.request", "body": b"x" * PAUSE_BYTES, "more_body": seen.count("chunk") < 3}
+
+    async def answer(message: MutableMapping[str, Any]) -> None:
+        assert message.get("status", 200) == 200
+
+    await client.app(_scope("POST", JSON), receive, answer)
+    await waiting[0]
+
+    assert seen == order.split()
 
 
 async def test_an_answer_goes_out_piece_by_piece(client: Client, shelf: Shelf) -> None:

@@ -27,12 +27,13 @@ _HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?",
 async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request of an ASGI server."""
     headers, stream, body = _headers(scope), None, b""
+    site.traffic.requests += 1
     try:
         _require_measure(scope)
         _require_host(headers)
         if _may_have_body(scope, headers):
             if site.routes.have_streams and routing.streams(site, scope["method"], _path(scope)):
-                stream = Incoming(receive)
+                stream = Incoming(receive, site.traffic)
             else:
                 body = await _body(headers, receive, site.settings.max_body_size_bytes)
     except ApiError as error:

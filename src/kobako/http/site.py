@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from kobako.http.pieces import Traffic
 from kobako.metrics.base import Metrics
 from kobako.model.access import Caller
 from kobako.model.listeners import Listeners
@@ -117,6 +118,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics | None = None
     about_user: Sequence[AboutUser] = ()
     arrivals: Sequence[Arrive] = ()
+    traffic: Traffic = msgspec.field(default_factory=Traffic)
 
 
 class Call(msgspec.Struct, frozen=True):

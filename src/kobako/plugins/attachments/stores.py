@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 PART_BYTES: Final = 5 * 1024 * 1024
-"""What is sent to a store at once: no less is a part of an upload for S3. Of a file in a folder, one is written."""
+"""What is sent to a store elsewhere at once: no less is a part of an upload for S3."""
+
+BLOCK_BYTES: Final = 128 * 1024
+"""What is written of a file in a folder at once: more would keep a processor from others for milliseconds."""
 
 PARTS_AT_ONCE: Final = 1
 WHOLE_BYTES: Final = 512 * 1024
@@ -68,7 +71,7 @@ class Files:
                 first if is_small else _chain(first, chunks),
                 attributes=None if self._root else about,
                 use_multipart=not is_small,
-                chunk_size=PART_BYTES,
+                chunk_size=BLOCK_BYTES if self._root else PART_BYTES,
                 max_concurrency=PARTS_AT_ONCE,
             )
         if self._root:
