@@ -44,6 +44,7 @@ class Proxy:
                 self.cuts += 1
                 # What the server answers is for nobody.
                 back.cancel()
+                await asyncio.wait([back])
                 if self.is_told:
                     server_writer.write(said)
                     await server_writer.drain()
