@@ -1,7 +1,7 @@
 """`python -m bench.profile one put`: flame graphs of Kobako under a workload, in .cache/bench, and its top functions.
 
 Kobako runs on SQLite as it does by default; py-spy looks at its worker from outside, at the threads that run Python:
-what granian does in Rust while Python waits is not there, what SQLite does is in the function that calls it.
+what SQLite and the event loop do in C is in the function that calls it.
 """
 
 import os

@@ -22,7 +22,7 @@ Contenders take turns in each round, so that noise hits all of them alike; a fig
 ± is half of the distance between the least and the greatest. Throughput is what the client saw: it shares the two
 cores with the servers, PocketBase uses both, Kinto has two processes, Kobako and the limit one.
 
-- **The limit** is a bare ASGI application on the same server (granian, uvloop) with prepared statements: no routes, no
+- **The limit** is a bare ASGI application on the same server (uvicorn, uvloop) with prepared statements: no routes, no
   users, no permissions, no log. Nothing built this way can be faster. A 304 and a poll are compared with its `hello`.
 - **Kobako** runs as `kobako start` does without any configuration, with a line of log for each request; the columns
   "NORMAL" (less durable, as PocketBase is) and "no request log" show what these cost. "All plugins" are those that

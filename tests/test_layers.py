@@ -68,7 +68,7 @@ def layer(module: str) -> str:
         return "adapters"
     if head in ("app", "assembly", "configured", "plugin", "routes"):
         return "app"
-    if head in ("server", "cli", "__main__", "serving", "scaffold", "stock", "moving", "upkeep", "logs"):
+    if head in ("server", "cli", "__main__", "serving", "wire", "scaffold", "stock", "moving", "upkeep", "logs"):
         return "server"
     return head or "toolkit"
 

@@ -1,4 +1,4 @@
-"""The bare applications of `bench.limit`, on granian like Kobako, and their requests."""
+"""The bare applications of `bench.limit`, on uvicorn like Kobako, and their requests."""
 
 import asyncio
 import sys
@@ -26,8 +26,9 @@ class Limit(Contender):
 
     def command(self) -> Sequence[str | Path]:
         settings = [f"{name}={value}" for name, value in self.settings().items()]
-        return ["env", *settings, sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop",
-                "--host", "127.0.0.1", "--port", str(self.port), "--no-ws", "--log-level", "warning",
+        return ["env", *settings, sys.executable, "-m", "uvicorn", "--interface", "asgi3", "--loop", "uvloop",
+                "--http", "httptools", "--host", "127.0.0.1", "--port", str(self.port), "--ws", "none",
+                "--no-access-log", "--no-proxy-headers", "--no-server-header", "--log-level", "warning",
                 f"bench.limit.{self.module}:app"]  # fmt: skip
 
     def settings(self) -> dict[str, str]:
@@ -38,7 +39,7 @@ class Limit(Contender):
         self.requests = LimitRequests()
 
     def version(self) -> str:
-        return f"granian {version('granian')}"
+        return f"uvicorn {version('uvicorn')}"
 
 
 class LimitSQLite(Limit):

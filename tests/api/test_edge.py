@@ -58,10 +58,10 @@ async def send(
         "http_version": version,
     }
     await app(scope, receive, answer)
-    start, end = sent
+    start, *pieces = sent
     assert all(name == name.lower() for name, _ in start["headers"])
     lines = [(name.decode(), value.decode("latin-1")) for name, value in start["headers"]]
-    return Sent(start["status"], dict(lines), end["body"], received, lines)
+    return Sent(start["status"], dict(lines), b"".join(each["body"] for each in pieces), received, lines)
 
 
 JSON: Headers = [(b"content-type", b"application/json"), (b"authorization", b"Basic bWF0OnNlY3JldA==")]

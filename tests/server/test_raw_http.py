@@ -4,6 +4,7 @@ Source: reliability, I9, I24 to I26, and K.
 """
 
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -96,6 +97,7 @@ def answers(server: Server) -> bool:
         pytest.param(b"GET /v1/ HTTP/9.9\r\n" + HOST + b"\r\n", id="another version"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
         pytest.param(b"\x00" * 1000, id="NULs"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
     ],
 )
 def test_what_is_no_http_is_refused(server: Server, request_: bytes) -> None:
@@ -107,12 +109,48 @@ def test_what_is_no_http_is_refused(server: Server, request_: bytes) -> None:
     assert answers(server)
 
 
-@pytest.mark.parametrize(
-    "beginning", [b"\r\n" * 1000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], ids=["empty lines", "HTTP/2"]
-)
-def test_what_is_no_request_yet_is_not_answered(server: Server, beginning: bytes) -> None:
-    assert statuses(exchange(server, beginning)) == []
+def test_what_is_no_request_yet_is_not_answered(server: Server) -> None:
+    assert statuses(exchange(server, b"\r\n" * 1000)) == []
     assert answers(server)
+
+
+def test_a_refusal_says_why_as_the_api_does(server: Server) -> None:
+    """I24, I25."""
+    too_large = b"GET /v1/ HTTP/1.1\r\nX-A: " + b"a" * 1_000_000 + b"\r\n"
+    for request, status in ((b"NONE\r\n\r\n", 400), (too_large, 431)):
+        head, _, body = exchange(server, request).partition(b"\r\n\r\n")
+
+        assert b"content-type: application/json" in head
+        assert (statuses(head), json.loads(body)["code"]) == ([status], status)
+        assert json.loads(body)["message"]
+
+
+def test_requests_that_wait_for_no_answer_are_answered_in_their_order(server: Server) -> None:
+    """RFC 9112, 9.3.2."""
+    first = PUT + b"Content-Length: 2\r\n\r\n{}"
+    unknown = b"GET /v1/unknown HTTP/1.1\r\n" + HOST + b"\r\n"
+    last = b"GET /v1/__lbheartbeat__ HTTP/1.1\r\n" + HOST + b"\r\n"
+
+    assert statuses(exchange(server, first + unknown + last))[1:] == [404, 200]
+
+
+def test_who_asks_for_another_protocol_is_answered_in_this_one(server: Server) -> None:
+    """RFC 9110, 7.8."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+
+    assert statuses(exchange(server, b"GET /v1/ HTTP/1.1\r\n" + HOST + upgrade)) == [200]
+    assert "pgrade" not in server.output
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is(server: Server) -> None:
+    """RFC 9110, 10.1.1."""
+    with connect(server) as connection:
+        connection.sendall(PUT + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        asked = connection.recv(65536)
+        connection.sendall(b"{}")
+        answered = connection.recv(65536)
+
+    assert (statuses(asked), statuses(answered)[0] in (200, 201)) == ([100], True)
 
 
 def test_nothing_is_stored_of_a_request_that_is_refused(server: Server) -> None:

@@ -45,9 +45,7 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         response = await answer(site, request)
     if stream and not stream.is_over:
         response.headers["Connection"] = "close"
-    await _send(request, response, receive, send)
-    if stream and not response.stream:
-        await linger(stream)
+    await _send(request, response, receive, send, stream)
 
 
 def _require_measure(scope: Scope) -> None:
@@ -147,7 +145,9 @@ async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _send(request: Request, response: Response, receive: Receive, send: Send) -> None:
+async def _send(
+    request: Request, response: Response, receive: Receive, send: Send, unread: Incoming | None = None
+) -> None:
     is_empty = request.method == "HEAD" or response.status in (204, 304)
     headers = _raw(response.headers)
     if request.method != "HEAD" and response.status != 304:
@@ -156,7 +156,13 @@ async def _send(request: Request, response: Response, receive: Receive, send: Se
     if response.stream and not is_empty:
         await send_stream(response.stream, receive, send)
     else:
-        await send({"type": "http.response.body", "body": b"" if is_empty else response.body})
+        body = b"" if is_empty else response.body
+        if unread and not unread.is_over:
+            # The answer is all there, but not over: after its end a server closes, or throws away what comes.
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await linger(unread)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
 
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

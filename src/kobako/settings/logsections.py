@@ -155,7 +155,7 @@ def _names(text: str) -> list[str]:
 def _ours(logger: str) -> str:
     """Return the name of a logger here: Kinto's own is ours.
 
-    >>> _ours("kinto"), _ours("cliquet.storage"), _ours("granian")
-    ('kobako', 'kobako.storage', 'granian')
+    >>> _ours("kinto"), _ours("cliquet.storage"), _ours("uvicorn")
+    ('kobako', 'kobako.storage', 'uvicorn')
     """
     return re.sub(r"^(?:kinto\.core|kinto|cliquet)(?=\.|$)", "kobako", logger)

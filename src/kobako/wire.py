@@ -1,0 +1,98 @@
+"""One connection of a client: uvicorn's, which bounds what is no request yet, in size and in time.
+
+What HTTP cannot be read from is answered as the API answers everything, and the connection is closed.
+
+Source: reliability, I24 to I26; RFC 9112.
+"""
+
+from asyncio import TimerHandle, Transport
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from kobako.protocol import jsontext
+from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, UrlTooLong
+from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_QUERY
+
+MAX_URL: Final = 65_535
+"""Bytes of a path and its query: what the parser of URLs takes."""
+
+MAX_HEAD: Final = MAX_QUERY + MAX_HEADER_SIZE + 32 * 1024
+"""Bytes of a request before its body: what is allowed fits, and much of what is not can be told of in detail."""
+
+HEAD_S: Final = 30
+"""Seconds in which the head of a request has to come."""
+
+IDLE_S: Final = 75
+"""Seconds for which a connection waits for another request. Proxies that keep connections give up earlier."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection, and the requests on it, one after the other."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_head, self._head = True, 0
+        self._timer: TimerHandle | None = None
+        self._refusal: ApiError | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(HEAD_S, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._wait_no_longer()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came: requests, or a part of one."""
+        if self._in_head:
+            self._head += len(data)
+        super().data_received(data)
+        if not self._in_head:
+            return
+        if self._head > MAX_HEAD:
+            self._refusal = self._too_long()
+            self.send_400_response("")
+        elif self._head and not self._timer:
+            self._timer = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request. Raises UrlTooLong."""
+        self._wait_no_longer()
+        self._in_head, self._head = False, 0
+        if len(self.url) > MAX_URL:
+            self._refusal = self._too_long()
+            raise self._refusal
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a body; another request may follow."""
+        self._in_head = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, and close."""
+        if self.transport.is_closing():
+            return
+        refusal = self._refusal or BadRequest("What was sent is no request of HTTP 1.")
+        body = jsontext.encode(refusal.body()).encode()
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[refusal.status] + head + body)
+        self.transport.close()
+
+    def _too_long(self) -> ApiError:
+        if len(self.url) > MAX_URL:
+            return UrlTooLong(f"The URL is longer than the limit of {MAX_URL} bytes.")
+        return HeadersTooLarge(f"The headers are larger than the limit of {MAX_HEADER_SIZE} bytes.")
+
+    def _wait_no_longer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # It is served as what it is; a client that asks for something else is no cause for alarm.
+        pass
