@@ -104,7 +104,7 @@ def test_a_large_file_takes_little_memory_and_others_are_served(
     [file] = [each for each in (tmp_path / "files").rglob("*") if each.is_file()]
     assert file.stat().st_size == SIZE
     figures = f"{SIZE // MEGABYTE} MB in {seconds:.1f} s, {grown:.1f} MB of memory; others' p99 "
-    record_property("figures", f"{figures}{alone.p99_ms:.1f} ms before, {during.p99_ms:.1f} ms meanwhile")
+    record_property("figures", f"{figures}{alone.p99_ms:.2f} ms before, {during.p99_ms:.2f} ms meanwhile")
 
 
 def _resident(process: psutil.Process) -> float:
