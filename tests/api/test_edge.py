@@ -16,13 +16,14 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Sent(NamedTuple):
-    """What a server would have put on the wire, and how many messages of the body were asked for."""
+    """What a server would have put on the wire, and how many messages of the body were asked for: before, in all."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     received: int
     lines: list[tuple[str, str]]
+    received_in_all: int
 
 
 async def send(
@@ -35,7 +36,7 @@ async def send(
     version: str = "2",
 ) -> Sent:
     """Send a request as an ASGI server does."""
-    parts, sent, received = iter(chunks), list[MutableMapping[str, Any]](), 0
+    parts, sent, received, before = iter(chunks), list[MutableMapping[str, Any]](), 0, 0
 
     async def receive() -> MutableMapping[str, Any]:
         nonlocal received
@@ -44,6 +45,9 @@ async def send(
         return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
 
     async def answer(message: MutableMapping[str, Any]) -> None:
+        nonlocal before
+        if not sent:
+            before = received
         sent.append(message)
 
     scope = {
@@ -61,7 +65,7 @@ async def send(
     start, *pieces = sent
     assert all(name == name.lower() for name, _ in start["headers"])
     lines = [(name.decode(), value.decode("latin-1")) for name, value in start["headers"]]
-    return Sent(start["status"], dict(lines), b"".join(each["body"] for each in pieces), received, lines)
+    return Sent(start["status"], dict(lines), b"".join(each["body"] for each in pieces), before, lines, received)
 
 
 JSON: Headers = [(b"content-type", b"application/json"), (b"authorization", b"Basic bWF0OnNlY3JldA==")]
@@ -115,6 +119,8 @@ async def test_a_body_that_turns_out_too_large_is_not_read_to_its_end(settings: 
 
         assert response.status == 413
         assert response.received == 4
+        # Many clients look for an answer only when they have sent all they have.
+        assert response.received_in_all == 10_001
 
 
 async def test_bodies_of_several_megabytes_pass(client: Client) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from kobako.http import routing
-from kobako.http.pieces import Incoming, Receive, Send, broken_off, linger, send_stream
+from kobako.http.pieces import Incoming, Receive, Send, linger, send_stream
 from kobako.http.pipeline import answer
 from kobako.http.site import Site
 from kobako.protocol import addresses
@@ -28,14 +28,15 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request of an ASGI server."""
     headers, stream, body = _headers(scope), None, b""
     site.traffic.requests += 1
+    incoming = Incoming(receive, site.traffic) if _may_have_body(scope, headers) else None
     try:
         _require_measure(scope)
         _require_host(headers)
-        if _may_have_body(scope, headers):
+        if incoming:
             if site.routes.have_streams and routing.streams(site, scope["method"], _path(scope)):
-                stream = Incoming(receive, site.traffic)
+                stream = incoming
             else:
-                body = await _body(headers, receive, site.settings.max_body_size_bytes)
+                body = await _body(headers, incoming, site.settings.max_body_size_bytes)
     except ApiError as error:
         request = _request(site, scope, headers, b"")
         response = await answer(site, request, error)
@@ -43,9 +44,9 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     else:
         request = _request(site, scope, headers, body, stream)
         response = await answer(site, request)
-    if stream and not stream.is_over:
+    if incoming and not incoming.is_over:
         response.headers["Connection"] = "close"
-    await _send(request, response, receive, send, stream)
+    await _send(request, response, receive, send, incoming)
 
 
 def _require_measure(scope: Scope) -> None:
@@ -125,24 +126,19 @@ def _may_have_body(scope: Scope, headers: dict[str, str]) -> bool:
     return is_framed or not scope.get("http_version", "").startswith("1")
 
 
-async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
+async def _body(headers: dict[str, str], incoming: Incoming, limit: int) -> bytes:
     """Return the body. Raises RequestTooLarge, without reading all of it; BadRequest for one that breaks off."""
     too_large = RequestTooLarge(f"The body is larger than the limit of {limit} bytes.")
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > limit:
         raise too_large
     chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise broken_off()
-        chunk = message.get("body", b"")
+    async for chunk in incoming:
         size += len(chunk)
         if size > limit:
             raise too_large
         chunks.append(chunk)
-        if not message.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _send(
