@@ -95,6 +95,11 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True, tag="poll", omit_defaults=
         """Whether the last page was reached, or there was nothing new (304)."""
         return self.status in (200, 304)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether to ask again would bring nothing else: a refusal is an answer too, an outage is none."""
+        return self.status not in (UNKNOWN, 503)
+
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag="fault", omit_defaults=True):
     """Something that was done to the server, until it was put right; `problem`: how it took it, if not well."""

@@ -59,17 +59,17 @@ class Poller:
             await asyncio.sleep(self._random.uniform(0, PAUSE_S))
 
     async def catch_up(self) -> None:
-        """Poll each list until an answer is complete."""
+        """Poll each list until there is an answer."""
         for place in LISTS:
             async with asyncio.timeout(60):
-                is_complete = False
-                while not is_complete:
-                    is_complete = await self.poll(place)
+                is_settled = False
+                while not is_settled:
+                    is_settled = await self.poll(place)
                     # Just after a fault some answers are 503.
-                    await asyncio.sleep(0 if is_complete else 0.05)
+                    await asyncio.sleep(0 if is_settled else 0.05)
 
     async def poll(self, place: str) -> bool:
-        """Read what is new in a list; tell whether all of it was."""
+        """Read what is new in a list; tell whether there was an answer."""
         cursor = self._cursors.get(place, 0)
         await self._client.connect()
         start = self._stage.now()
@@ -89,7 +89,7 @@ class Poller:
         )
         self._cursors[place] = poll.after
         self._stage.emit(poll)
-        return poll.is_complete
+        return poll.is_settled
 
     def _after(self, pages: Pages, cursor: int) -> int:
         """Return the cursor to keep."""

@@ -110,6 +110,7 @@ BAD: list[Any] = [
     pytest.param("S7", [poll(1, 0, 9, etags=[8, 9], style="last")], id="pages with different ETags"),
     pytest.param("S27", [poll(1, 0, 9), poll(2, 9, 8)], id="the ETag went back"),
     pytest.param("S28", [poll(1, 0, 9), poll(2, 9, 12)], id="the ETag moved for nothing"),
+    pytest.param("S20", [poll(1, 9, 9, status=410, etags=[])], id="a new beginning where nothing was purged"),
     pytest.param("S10", [op(0, 9), poll(1, 0, 8, seen(8))], id="an ETag older than what was acknowledged"),
     pytest.param(
         "S10", [poll(0, 0, 8), op(1, 9), poll(2, 8, 8, status=304, etags=[])], id="a 304 after a write was acknowledged"

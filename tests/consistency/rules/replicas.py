@@ -103,6 +103,8 @@ class Replicas(Rule):
     def poll(self, poll: Poll) -> Iterable[Finding]:
         """Apply a poll to its replica, and see whether it knows all that it should."""
         replica = self._replicas[poll.list][poll.poller]
+        if poll.status == 410:
+            yield Finding("S20", f"{_who(poll)} was told to begin anew after {poll.cursor}, though nothing was purged")
         yield from _etags(poll, replica)
         for change in poll.changes:
             if change.version <= poll.cursor:
