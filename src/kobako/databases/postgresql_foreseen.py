@@ -30,8 +30,7 @@ _STATEMENT: Final = f"""
     UNION ALL
     SELECT 'grant', uri, permission, principal, NULL, NULL
     FROM (SELECT * FROM unnest($3::text[], $4::text[]) {{uris}}) AS u (bucket, uri) JOIN aces USING (bucket, uri)
-    WHERE principal = ANY($2::text[])
-        OR principal IN (SELECT m.principal FROM members AS m WHERE member = ANY($1::text[]))
+    WHERE principal = ANY($2::text[] || ARRAY(SELECT m.principal FROM members AS m WHERE member = ANY($1::text[])))
     UNION ALL
     SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, NULL
     FROM lists WHERE bucket = $5 AND parent = $6 AND resource = $7
