@@ -14,6 +14,7 @@ COLOURS = {
     "limit-postgresql": "#5f6368",
     "kobako-sqlite": "#1a73e8",
     "kobako-sqlite-normal": "#7baaf7",
+    "kobako-unkept": "#9334e6",
     "kobako-quiet": "#12b5cb",
     "kobako-plugins": "#188038",
     "kobako-postgresql": "#174ea6",

@@ -6,7 +6,11 @@ from typing import NamedTuple
 Costs = Mapping[tuple[str, str], float]
 """Microseconds of CPU a request, by contender and workload."""
 
-LIMITS = {"kobako-sqlite": "limit-sqlite-full", "kobako-postgresql": "limit-postgresql"}
+LIMITS = {
+    "kobako-sqlite": "limit-sqlite-full",
+    "kobako-unkept": "limit-sqlite-full",
+    "kobako-postgresql": "limit-postgresql",
+}
 
 
 class Row(NamedTuple):
@@ -65,6 +69,7 @@ def verdicts(costs: Costs) -> Iterator[Verdict]:
         for own, other, factor in (
             # PocketBase commits with synchronous NORMAL.
             ("kobako-sqlite-normal" if writes else "kobako-sqlite", "pocketbase", row.pocketbase),
+            ("kobako-unkept", "pocketbase", row.pocketbase),
             ("kobako-postgresql", "kinto", row.kinto),
         ):
             if factor and (ratio := _ratio(costs, (other, row.workload), (own, row.workload))):

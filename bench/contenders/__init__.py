@@ -7,7 +7,14 @@ from tests.servers.postgresql import PostgreSQL
 
 from bench.contenders.base import Contender
 from bench.contenders.kinto import Kinto
-from bench.contenders.kobako import KobakoNormal, KobakoPlugins, KobakoPostgreSQL, KobakoQuiet, KobakoSQLite
+from bench.contenders.kobako import (
+    KobakoNormal,
+    KobakoPlugins,
+    KobakoPostgreSQL,
+    KobakoQuiet,
+    KobakoSQLite,
+    KobakoUnkept,
+)
 from bench.contenders.limit import LimitPostgreSQL, LimitSQLite
 from bench.contenders.pocketbase import PocketBase
 
@@ -17,6 +24,7 @@ NAMES = (
     "limit-postgresql",
     "kobako-sqlite",
     "kobako-sqlite-normal",
+    "kobako-unkept",
     "kobako-quiet",
     "kobako-plugins",
     "kobako-postgresql",
@@ -24,7 +32,7 @@ NAMES = (
     "kinto",
 )
 
-TWINS = {KobakoNormal.name, KobakoQuiet.name, KobakoPlugins.name}
+TWINS = {KobakoNormal.name, KobakoUnkept.name, KobakoQuiet.name, KobakoPlugins.name}
 
 
 def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
@@ -36,6 +44,7 @@ def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
         "limit-postgresql": lambda: LimitPostgreSQL(database),
         "kobako-sqlite": original,
         "kobako-sqlite-normal": lambda: KobakoNormal(original()),
+        "kobako-unkept": lambda: KobakoUnkept(original()),
         "kobako-quiet": lambda: KobakoQuiet(original()),
         "kobako-plugins": lambda: KobakoPlugins(original()),
         "kobako-postgresql": lambda: KobakoPostgreSQL(database),

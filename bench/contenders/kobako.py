@@ -21,6 +21,9 @@ SECTION = """
 multiauth.policies = basicauth
 kobako.userid_hmac_secret = {secret}
 """
+UNKEPT = """
+kobako.kept_answers_bytes = 0
+"""
 QUIET = """
 [loggers]
 keys = root
@@ -128,6 +131,17 @@ class KobakoQuiet(Twin):
     def prepare(self) -> None:
         super().prepare()
         (self.folder / "kobako.ini").write_text(SECTION.format(secret=self.secret()) + QUIET)
+
+
+class KobakoUnkept(Twin):
+    """Each answer is worked out anew, also where nothing changed since it was given: as on PostgreSQL."""
+
+    name, title = "kobako-unkept", "Kobako, no answers kept"
+    only = ("one", "unchanged", "page", "equal", "indexed", "poll", "changes", "shared", "sync")
+
+    def prepare(self) -> None:
+        super().prepare()
+        (self.folder / "kobako.ini").write_text(SECTION.format(secret=self.secret()) + UNKEPT)
 
 
 class KobakoPlugins(Twin):

@@ -14,6 +14,7 @@ from kobako.cache.base import Cache
 from kobako.configured import once, served, settings_grants
 from kobako.databases.base import Clock, Database
 from kobako.http import end_of_service, listening, permissions
+from kobako.http.kept import Kept
 from kobako.http.routing import Routes
 from kobako.http.site import Authenticator, Check, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners
@@ -89,6 +90,7 @@ def assemble(kit: Kit) -> Site:
         metrics=metrics,
         about_user=[each.about_user for each in plugins if each.about_user],
         arrivals=[each.arrive for each in plugins if each.arrive],
+        kept=Kept(settings.kept_answers_bytes),
     )
 
 

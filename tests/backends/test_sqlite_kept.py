@@ -141,3 +141,22 @@ async def test_answers_about_long_names_are_not_kept(database: SQLiteDatabase) -
         assert await unit.permission.granted(["user"], [URI])
     assert kept is not None
     assert [key[1] for key in kept] == [(URI,)]
+
+
+async def test_a_version_is_another_one_once_anything_was_committed(database: SQLiteDatabase, tmp_path: Path) -> None:
+    first = database.version()
+    await seen(database)
+    assert database.version() == first
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.replace(URI, {"read": ["other"]})
+    second = database.version()
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "objects.db"], check=True)
+    assert len({first, second, database.version()}) == 3
+
+
+async def test_a_version_is_another_one_after_the_database_was_closed(database: SQLiteDatabase, tmp_path: Path) -> None:
+    first = database.version()
+    await database.close()
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "objects.db"], check=True)
+    await database.open()
+    assert database.version() != first

@@ -103,7 +103,8 @@ class SQLiteDatabase:
             [(version,)] = self._watch.execute("PRAGMA data_version").fetchall()
         except UNAVAILABLE as error:
             raise unavailable(error) from error
-        return version
+        # The number of another connection says nothing.
+        return self._watch, version
 
     async def migrate(self) -> list[str]:
         """Create the file and its schema, or bring it up to date; return what was done."""

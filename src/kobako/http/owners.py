@@ -4,8 +4,6 @@ known before any list is locked.
 Source: objects, 27.4 (user resources).
 """
 
-import msgspec
-
 from kobako.http.authentication import recognize
 from kobako.http.routing import SAFE, Step
 from kobako.http.site import Site
@@ -18,22 +16,16 @@ async def placed(site: Site, step: Step) -> Step:
     Nobody in particular has the list of no user, in which nobody may do anything.
     """
     sender = await recognize(site, step.request)
-    if site.arrivals:
-        step = await _arrived(site, msgspec.structs.replace(step, sender=sender))
-    request, route, target = step.request, step.route, step.target
-    is_view = route.writes is not None and request.method not in SAFE
-    also = (*step.also, *route.writes(request, target.variables)) if route.writes and is_view else step.also
-    user = sender.identity.user if sender.identity else ""
-    if also:
-        also = tuple(_own(each, user) for each in also)
-    return Step(request, route, _own(target, user), also, sender, step.implies)
-
-
-async def _arrived(site: Site, step: Step) -> Step:
-    """Return what plugins have done in the place of a request."""
+    step = Step(step.request, step.route, step.target, step.also, sender, step.implies)
     for arrive in site.arrivals:
         step = await arrive(site, step)
-    return step
+    if not (step.also or step.route.writes or step.target.resource.owned):
+        return step
+    request, route, target, also = step.request, step.route, step.target, step.also
+    if route.writes and request.method not in SAFE:
+        also = (*also, *route.writes(request, target.variables))
+    user = sender.identity.user if sender.identity else ""
+    return Step(request, route, _own(target, user), tuple(_own(each, user) for each in also), sender, step.implies)
 
 
 def _own(target: Target, user: str) -> Target:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from kobako.http.kept import Kept
 from kobako.http.pieces import Traffic
 from kobako.metrics.base import Metrics
 from kobako.model.access import Caller
@@ -119,6 +120,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     about_user: Sequence[AboutUser] = ()
     arrivals: Sequence[Arrive] = ()
     traffic: Traffic = msgspec.field(default_factory=Traffic)
+    kept: Kept = msgspec.field(default_factory=Kept)
 
 
 class Call(msgspec.Struct, frozen=True):

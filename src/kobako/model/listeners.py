@@ -108,10 +108,14 @@ class Listeners:
         self._all = tuple(listeners)
         self._one_by_one = [each for each in self._all if not each.after_commit and not each.at_once]
         self._at_once = [each for each in self._all if each.at_once]
+        self._heard: dict[tuple[Action, str], bool] = {}
 
     def hear(self, action: Action, resource: str) -> bool:
         """Tell whether anybody wants to know of this action on this kind of object."""
-        return any(each.hears(action, resource) for each in self._all)
+        known = self._heard.get((action, resource))
+        if known is None:
+            known = self._heard[action, resource] = any(each.hears(action, resource) for each in self._all)
+        return known
 
     def written(self, target: Target) -> set[Place]:
         """Return the lists that listeners may write because of what is written at a target."""

@@ -60,7 +60,7 @@ def plugin(settings: Settings) -> Plugin:
 
     async def arrive(site: Site, step: Step) -> Step:
         """Have what is asked of the default bucket done to that of its sender."""
-        if not step.uri.startswith(URI):
+        if URI not in step.request.path or not step.uri.startswith(URI):
             return step
         path = step.uri[len(URI) :]
         if path and not path.startswith("/"):

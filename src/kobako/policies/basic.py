@@ -3,7 +3,6 @@
 Source: HTTP API, section 4.2.
 """
 
-import hashlib
 import hmac
 from typing import Final
 
@@ -28,6 +27,6 @@ def basic(name: str, secret: str, realm: str = "Realm") -> Authenticator:
         pair = basic_credentials(request)
         if pair is None:
             return None
-        return Identity(hmac.new(key, f"{pair[0]}:{pair[1]}".encode(), hashlib.sha256).hexdigest())
+        return Identity(hmac.digest(key, f"{pair[0]}:{pair[1]}".encode(), "sha256").hex())
 
     return Authenticator(name, authenticate, f'Basic realm="{realm}"')

@@ -152,6 +152,11 @@ class Settings:
         True, "Undo everything a request did when it fails; that is always so, and `false` only a warning."
     )
     max_body_size_bytes: int = setting(8 * 2**20, "Largest body of a request.", parse=parsing.positive)
+    kept_answers_bytes: int = setting(
+        8 * 2**20,
+        "Memory of each worker for answers that are given again until something is committed, on SQLite; 0: none are.",
+        parse=parsing.count,
+    )
     initialization_sequence: tuple[str, ...] = setting(
         (),
         "Steps of the start, as files for Kinto and Cliquet list them: what is not listed is off; empty: all. "

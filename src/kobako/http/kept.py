@@ -1,0 +1,117 @@
+"""Answers that a worker has given, given again as long as nothing was committed.
+
+What is asked often between two changes, by one client or by many (a poll, a page, an object), is worked out once. A
+database that is near tells, exactly and for less than any question costs, whether anything was committed by whomever
+(`NearDatabase.version`). It is asked before the answer is worked out, and before it is given again: so nobody gets
+what was not true after they had asked. Who asks is found out each time, as ever.
+
+Source: design, "The walk of a request"; reliability, S1 and P6.
+"""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from kobako.protocol.messages import Response
+
+if TYPE_CHECKING:
+    from kobako.http.routing import Step
+    from kobako.http.site import Site
+
+LARGEST_BYTES: Final = 2**17
+"""A longer body is not kept: to send it costs more than to find it."""
+
+AROUND_BYTES: Final = 2_000
+"""What an answer takes besides its body: question, headers."""
+
+READS: Final = ("GET", "HEAD")
+
+WITHOUT_EFFECT: Final = frozenset(
+    {
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "cookie",
+        "dnt",
+        "host",
+        "if-modified-since",
+        "pragma",
+        "priority",
+        "referer",
+        "user-agent",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
+        *("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"),
+    }
+)
+"""Headers that no endpoint looks at: others make another question. Who asks, and the host, are in it anyway."""
+
+
+class Asked(NamedTuple):
+    """All that an answer depends on: the version of the database, and what is asked by whom."""
+
+    version: Hashable
+    question: Hashable
+
+
+class Kept:
+    """The answers that are true in one version of the database, of at most so many bytes."""
+
+    def __init__(self, most_bytes: int = 0) -> None:
+        self.most_bytes = most_bytes
+        self._version: Hashable = None
+        self._answers: dict[Hashable, Response] = {}
+        self._bytes = 0
+
+    def find(self, asked: Asked) -> Response | None:
+        """Return the answer, the caller's to change; None if it is not known."""
+        if asked.version != self._version:
+            self._forget()
+            self._version = asked.version
+        known = self._answers.get(asked.question)
+        return _copy(known) if known else None
+
+    def keep(self, asked: Asked, answer: Response) -> None:
+        """Keep an answer, unless the database has another version by now."""
+        if asked.version != self._version or len(answer.body) > LARGEST_BYTES or answer.stream:
+            return
+        # Others are told anew each time until when they may keep it.
+        if "Expires" in answer.headers:
+            return
+        size = len(answer.body) + AROUND_BYTES
+        if self._bytes + size > self.most_bytes:
+            self._forget()
+        self._bytes += size
+        self._answers[asked.question] = _copy(answer)
+
+    def _forget(self) -> None:
+        self._answers.clear()
+        self._bytes = 0
+
+
+def asked(site: "Site", step: "Step") -> Asked | None:
+    """Return what the answer to a request depends on; None where nobody can tell. Raises BackendUnavailable.
+
+    Where plugins have a say in what is read, or want to hear of it, it may depend on anything.
+    """
+    request, resource, backends = step.request, step.route.resource, site.backends
+    if resource is None or request.method not in READS or request.body or step.implies:
+        return None
+    if not (backends.is_near and site.kept.most_bytes):
+        return None
+    if resource.rights or resource.sift or resource.restrict or backends.authorize:
+        return None
+    if site.listeners.hear("read", resource.name):
+        return None
+    told = tuple([each for each in request.headers.items() if each[0] not in WITHOUT_EFFECT])
+    question = (step.sender, request.method, request.path, request.query, request.origin, told)
+    return Asked(backends.version(), question)
+
+
+def _copy(answer: Response) -> Response:
+    return msgspec.structs.replace(answer, headers=dict(answer.headers))
