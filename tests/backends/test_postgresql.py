@@ -14,7 +14,7 @@ from tests.servers.postgresql import PostgreSQL
 
 from kobako.databases import postgresql_foreseen as foreseen
 from kobako.databases import postgresql_migrations
-from kobako.databases.base import UnfitDatabase, attempts
+from kobako.databases.base import Foreseen, Sought, UnfitDatabase, attempts
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_connections import LIMITS, Address, check_fitness
 from kobako.databases.postgresql_session import Session
@@ -475,16 +475,36 @@ class TestPlans:
         assert "objects_pkey" in plan, plan
         assert "Seq Scan" not in plan
 
-    async def test_indexes_lead_to_what_is_foreseen(self, filled: PostgreSQLDatabase) -> None:
-        uri, collection = f"{RECORDS.parent}/records/r7", RECORDS.parent
-        one = (["b"], [collection], ["record"], ["r7"], ["b"], [uri])
-        who, uris = ["u1", "system.Authenticated"], [uri, collection, "/buckets/b"]
+    @pytest.mark.parametrize(
+        ("objects", "indexes"),
+        [([], {"lists_pkey"}), (["r7"], {"objects_pkey"}), (["r7", "r8"], {"objects_pkey", "lists_pkey"})],
+    )
+    async def test_indexes_lead_to_what_is_foreseen(
+        self, filled: PostgreSQLDatabase, objects: list[str], indexes: set[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run, ran = Session.run, list[tuple[str, tuple[Any, ...]]]()
 
-        plan = await self.plan(
-            filled, foreseen.statement(3, 1), who, ["u1"], ["b"] * 3, uris, "b", collection, "record", *one
+        async def noted(self: Session, sql: str, *values: Any) -> Any:
+            ran.append((sql, values))
+            return await run(self, sql, *values)
+
+        uris = tuple(f"{RECORDS.parent}/records/{id}" for id in objects)
+        asked = Foreseen(
+            user="u1",
+            principals=frozenset({"u1"}),
+            uris=(*uris, RECORDS.parent, "/buckets/b"),
+            objects=tuple(Sought(RECORDS, id, uri) for id, uri in zip(objects, uris, strict=True)),
+            place=RECORDS if len(objects) < 2 else None,
         )
+        async with filled.begin() as unit:
+            with monkeypatch.context() as patched:
+                patched.setattr(Session, "run", noted)
+                await foreseen.ask(unit.session, asked)
 
-        for index in ("objects_pkey", "lists_pkey"):
+        [(statement, values)] = ran
+        plan = await self.plan(filled, statement, *values)
+
+        for index in indexes:
             assert index in plan, plan
         # A partition that has nothing in it costs nothing, or the one page that it has had something in.
         assert not re.search(r"Seq Scan .*\.\.(?![01]\.00 )", plan), plan

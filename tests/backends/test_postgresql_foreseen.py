@@ -35,6 +35,10 @@ EVERYTHING = Foreseen(
 )
 
 MORE = msgspec.structs.replace(EVERYTHING, is_all=False)
+OF_LIST = msgspec.structs.replace(EVERYTHING, objects=(), uris=(COLLECTION, BUCKET))
+OTHER = Sought(RECORDS, "r2", f"{COLLECTION}/records/r2")
+SEVERAL = msgspec.structs.replace(EVERYTHING, objects=(*EVERYTHING.objects, OTHER), uris=(*URIS, OTHER.uri), place=None)
+ELSEWHERE = msgspec.structs.replace(SEVERAL, objects=EVERYTHING.objects, uris=(*URIS, "/buckets/another"))
 
 
 @pytest.fixture
@@ -51,19 +55,22 @@ async def database(emptied: str, served: Served) -> AsyncIterator[PostgreSQLData
 Question = Callable[[Unit], Awaitable[Any]]
 
 
-def questions(principals: frozenset[str]) -> dict[str, Question]:
+def questions(principals: frozenset[str], asked: Foreseen) -> dict[str, Question]:
+    about_one = {
+        "acl": lambda unit: unit.permission.acl(URI),
+        "object": lambda unit: unit.storage.get(RECORDS, "r1"),
+    }
+    about_list = {"timestamp": lambda unit: unit.storage.timestamp(RECORDS)}
     return {
         "groups": lambda unit: unit.permission.groups("user"),
-        "granted": lambda unit: unit.permission.granted(principals, URIS),
-        "acl": lambda unit: unit.permission.acl(URI),
-        "timestamp": lambda unit: unit.storage.timestamp(RECORDS),
-        "object": lambda unit: unit.storage.get(RECORDS, "r1"),
+        "granted": lambda unit: unit.permission.granted(principals, asked.uris),
+        **(about_one if asked.objects else about_list),
     }
 
 
-async def answers(unit: Unit) -> dict[str, Any]:
+async def answers(unit: Unit, asked: Foreseen = EVERYTHING) -> dict[str, Any]:
     principals = EVERYBODY | await unit.permission.groups("user")
-    return {name: await ask(unit) for name, ask in questions(principals).items()}
+    return {name: await ask(unit) for name, ask in questions(principals, asked).items()}
 
 
 @pytest.mark.parametrize(
@@ -92,13 +99,28 @@ async def test_the_answers_are_those_of_a_unit_that_is_asked_one_by_one(
         for who, uri, permission in grants:
             await unit.permission.grant({uri: {permission: [who]}})
 
-    async with database.begin() as unit:
-        expected = await answers(unit)
-    for asked, lists in ((EVERYTHING, []), (MORE, []), (MORE, [RECORDS])):
+    for asked, lists in (
+        *((EVERYTHING, []), (MORE, []), (MORE, [RECORDS]), (OF_LIST, [])),
+        *((SEVERAL, []), (SEVERAL, [RECORDS]), (ELSEWHERE, [])),
+    ):
+        async with database.begin() as unit:
+            expected = await answers(unit, asked)
         async with database.foresee(asked, lists) as foreseen:
-            assert await answers(foreseen) == expected
-    assert (expected["object"] is not None) == (has_object and not is_deleted)
-    assert bool(expected["groups"]) == has_group
+            assert await answers(foreseen, asked) == expected
+        assert bool(expected["groups"]) == has_group
+        if asked.objects:
+            assert (expected["object"] is not None) == (has_object and not is_deleted)
+
+
+async def test_nobody_in_particular_has_no_groups(database: PostgreSQLDatabase) -> None:
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.join(GROUP, ["user", "system.Authenticated"])
+        await unit.permission.grant({BUCKET: {"read": ["system.Everyone", GROUP]}, URI: {"write": ["user"]}})
+    everyone = frozenset({"system.Everyone"})
+    for asked in (EVERYTHING, OF_LIST, SEVERAL):
+        anonymous = msgspec.structs.replace(asked, user=None, principals=everyone)
+        async with database.foresee(anonymous) as unit:
+            assert await unit.permission.granted(everyone, asked.uris) == {(BUCKET, "read")}
 
 
 @pytest.mark.parametrize(
@@ -111,6 +133,7 @@ async def test_the_answers_are_those_of_a_unit_that_is_asked_one_by_one(
         lambda unit: unit.permission.shared(["user"], COLLECTION, ["read"]),
         lambda unit: unit.storage.get(RECORDS, "r2"),
         lambda unit: unit.storage.get(Place("collection", BUCKET), "r1"),
+        lambda unit: unit.storage.timestamp(RECORDS),
         lambda unit: unit.storage.timestamp(Place("collection", BUCKET)),
         lambda unit: unit.storage.list(RECORDS),
         lambda unit: unit.storage.epoch(),
@@ -125,14 +148,14 @@ async def test_what_was_not_foreseen_is_not_answered(database: PostgreSQLDatabas
 
 async def test_of_a_list_that_was_never_opened_nothing_is_known(database: PostgreSQLDatabase) -> None:
     other = Place("collection", BUCKET)
-    async with database.foresee(msgspec.structs.replace(EVERYTHING, place=other)) as unit:
+    async with database.foresee(msgspec.structs.replace(OF_LIST, place=other)) as unit:
         with pytest.raises(NotForeseen):
             await unit.storage.timestamp(other)
 
 
 async def test_of_a_list_there_is_no_object(database: PostgreSQLDatabase) -> None:
     await put(database, "r1")
-    async with database.foresee(msgspec.structs.replace(EVERYTHING, objects=())) as unit:
+    async with database.foresee(OF_LIST) as unit:
         assert await unit.storage.timestamp(RECORDS)
         with pytest.raises(NotForeseen):
             await unit.permission.acl(COLLECTION)
@@ -205,7 +228,7 @@ async def test_what_the_unit_writes_is_seen_by_it(database: PostgreSQLDatabase) 
         await unit.permission.replace(URI, {"read": [GROUP]})
         after = await answers(unit)
     assert after["object"].text == '{"new":1}'
-    assert after["timestamp"] == after["object"].last_modified > before["timestamp"]
+    assert after["object"].last_modified > before["object"].last_modified
     assert (after["groups"], after["acl"], after["granted"]) == ({GROUP}, {"read": [GROUP]}, {(URI, "read")})
 
 

@@ -6,19 +6,21 @@ answered at all.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any, Final
 
 from kobako.databases.base import Clock, Foreseen, NotForeseen
 from kobako.databases.postgresql_lists import Lists, State
-from kobako.databases.postgresql_session import Session
+from kobako.databases.postgresql_session import Rows, Session
 from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED, Acl
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.protocol import jsontext
 from kobako.storage.base import ListState, Place, Stored
 from kobako.storage.postgresql import PostgreSQLStorage
+
+NOWHERE: Final = Place("", "")
 
 MOST_ACES: Final = 50
 """A longer ACL is not read before somebody wants to see it."""
@@ -29,35 +31,60 @@ _STATEMENT: Final = f"""
     SELECT 'group', principal, NULL, NULL, NULL, NULL FROM members WHERE member = ANY($1::text[])
     UNION ALL
     SELECT 'grant', uri, permission, principal, NULL, NULL
-    FROM (SELECT * FROM unnest($3::text[], $4::text[]) {{uris}}) AS u (bucket, uri) JOIN aces USING (bucket, uri)
+    FROM unnest($3::text[], $4::text[]) AS u (bucket, uri) JOIN aces USING (bucket, uri)
     WHERE principal = ANY($2::text[] || ARRAY(SELECT m.principal FROM members AS m WHERE member = ANY($1::text[])))
     UNION ALL
     SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, NULL
     FROM lists WHERE bucket = $5 AND parent = $6 AND resource = $7
     UNION ALL
     SELECT 'object', parent, resource, id, last_modified::text, data
-    FROM (SELECT * FROM unnest($8::text[], $9::text[], $10::text[], $11::text[]) {{objects}})
-        AS s (bucket, parent, resource, id)
+    FROM unnest($8::text[], $9::text[], $10::text[], $11::text[]) AS s (bucket, parent, resource, id)
     JOIN objects USING (bucket, parent, resource, id) WHERE NOT deleted
     UNION ALL
     SELECT 'ace', s.uri, permission, principal, NULL, NULL
-    FROM (SELECT * FROM unnest($12::text[], $13::text[]) {{objects}}) AS s (bucket, uri), LATERAL (
+    FROM unnest($12::text[], $13::text[]) AS s (bucket, uri), LATERAL (
         SELECT permission, principal FROM aces AS a WHERE a.bucket = s.bucket AND a.uri = s.uri
+        LIMIT {MOST_ACES + 1}) AS first"""
+
+# The same for one list, or one object of it, whose ACLs are all in one bucket: without what it takes to join arrays it
+# costs half. $1: that bucket; $2: principals; $3 to $5: the list.
+_GROUPS: Final = "SELECT 'group', principal, NULL, NULL, NULL, NULL FROM members WHERE member IN ({user})"
+
+_GRANTS: Final = """
+    SELECT 'grant', uri, permission, principal, NULL, NULL FROM aces
+    WHERE bucket = $1 AND uri IN ({uris}) AND principal = ANY({principals})"""
+
+_OF_GROUPS: Final = "$2::text[] || ARRAY(SELECT m.principal FROM members AS m WHERE member IN ({user}))"
+
+_LIST: Final = """
+    SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, NULL
+    FROM lists WHERE bucket = $3 AND parent = $4 AND resource = $5"""
+
+_OBJECT: Final = f"""
+    SELECT 'object', parent, resource, id, last_modified::text, data FROM objects
+    WHERE bucket = $3 AND parent = $4 AND resource = $5 AND id = $6 AND NOT deleted
+    UNION ALL
+    SELECT * FROM (
+        SELECT 'ace', uri, permission, principal, NULL, NULL FROM aces WHERE bucket = $1 AND uri = $7
         LIMIT {MOST_ACES + 1}) AS first"""
 
 Row = tuple[Any, ...]
 
 
 @lru_cache(64)
-def statement(uris: int, objects: int) -> str:
-    """Return the statement for so many ACLs and objects.
+def statement_of_one(uris: int, *, is_object: bool, has_user: bool) -> str:
+    """Return the statement for a list, or an object, and so many ACLs: each has a parameter of its own.
 
-    Of an array PostgreSQL thinks that it is long, so for one object it would plan anew each time, which takes five
-    times as long as to run the plan: here it is told.
+    Of an array PostgreSQL thinks that it is long, so it would plan anew each time, which takes five times as long as to
+    run the plan. How the list is, is asked only where there is no object: who reads one has no use for it.
     """
-    if objects > 1:
-        return _STATEMENT.format(uris="", objects="")
-    return _STATEMENT.format(uris=f"LIMIT {uris}", objects="LIMIT 1")
+    first = 8 if is_object else 6
+    user = f"${first}, ${first + 1}"
+    first += 2 * has_user
+    names = ", ".join(f"${number}" for number in range(first, first + uris))
+    grants = _GRANTS.format(uris=names, principals=_OF_GROUPS.format(user=user) if has_user else "$2::text[]")
+    groups = [_GROUPS.format(user=user)] if has_user else []
+    return " UNION ALL ".join([*groups, grants, _OBJECT if is_object else _LIST])
 
 
 class Answers:
@@ -126,10 +153,28 @@ class Answers:
 
 async def ask(session: Session, asked: Foreseen) -> Answers:
     """Run the statement."""
-    place = asked.place or Place("", "")
+    shards = {shard(uri) for uri in asked.uris}
+    is_one = asked.place is not None and len(asked.objects) <= 1 and len(shards) == 1
+    return Answers(asked, await (_ask_of_one(session, asked, *shards) if is_one else _ask_of_several(session, asked)))
+
+
+def _ask_of_one(session: Session, asked: Foreseen, shard_of_acls: str) -> Awaitable[Rows]:
+    place, sought = asked.place or NOWHERE, asked.objects[:1]
+    return session.run(
+        statement_of_one(len(asked.uris), is_object=bool(sought), has_user=asked.user is not None),
+        *(shard_of_acls, list(asked.principals)),
+        *(shard(place.parent), place.parent, place.resource),
+        *[part for each in sought for part in (each.id, each.uri)],
+        *((asked.user, AUTHENTICATED) if asked.user else ()),
+        *asked.uris,
+    )
+
+
+def _ask_of_several(session: Session, asked: Foreseen) -> Awaitable[Rows]:
+    place = asked.place or NOWHERE
     places = [each.place for each in asked.objects]
-    rows = await session.run(
-        statement(len(asked.uris), len(asked.objects)),
+    return session.run(
+        _STATEMENT,
         [asked.user, AUTHENTICATED] if asked.user else [],
         list(asked.principals),
         *([shard(uri) for uri in asked.uris], list(asked.uris)),
@@ -138,7 +183,6 @@ async def ask(session: Session, asked: Foreseen) -> Answers:
         *([each.resource for each in places], [each.id for each in asked.objects]),
         *([shard(each.uri) for each in asked.objects], [each.uri for each in asked.objects]),
     )
-    return Answers(asked, rows)
 
 
 class AnsweredStorage(PostgreSQLStorage):
