@@ -22,7 +22,7 @@ from kobako.http.checks import require
 from kobako.http.merging import merge
 from kobako.http.responses import json_response
 from kobako.http.routing import Step, rerouted
-from kobako.http.site import Authenticator, Call, Identity, Run, RunStreamed, Site
+from kobako.http.site import Authenticator, Call, Identity, Passing, Run, RunStreamed, Site
 from kobako.http.streaming import Streamed
 from kobako.model import objects
 from kobako.model.access import Caller, Rights, readable
@@ -123,6 +123,7 @@ __all__ = [
     "ObjectsChanged",
     "ObjectsRead",
     "Operator",
+    "Passing",
     "Patch",
     "Permission",
     "Place",

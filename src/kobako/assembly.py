@@ -14,7 +14,8 @@ from kobako.cache.base import Cache
 from kobako.configured import once, served, settings_grants
 from kobako.databases.base import Clock, Database
 from kobako.http import end_of_service, listening, permissions
-from kobako.http.kept import Kept
+from kobako.http.authentication import last_s
+from kobako.http.kept import Kept, Senders
 from kobako.http.routing import Routes
 from kobako.http.site import Authenticator, Check, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners
@@ -76,12 +77,14 @@ def assemble(kit: Kit) -> Site:
     resources = served(chain.from_iterable(each.resources for each in plugins), settings)
     views = [view for each in plugins for view in each.views]
     backends = _backends(kit, resources)
+    authenticators = measured_authenticators(_authenticators(kit, backends), metrics)
+    find_groups = named.group_finder(settings)
     return Site(
         settings=settings,
         backends=backends,
         routes=Routes("/v" + settings.http_api_version.partition(".")[0], routes(settings, resources, views, metrics)),
-        authenticators=measured_authenticators(_authenticators(kit, backends), metrics),
-        find_groups=named.group_finder(settings),
+        authenticators=authenticators,
+        find_groups=find_groups,
         listeners=_listeners(kit),
         capabilities=once("capability", [_capabilities(settings, metrics), *(each.capabilities for each in plugins)]),
         heartbeats=once("heartbeat", [_heartbeats(kit), *(each.heartbeats for each in plugins)]),
@@ -91,6 +94,7 @@ def assemble(kit: Kit) -> Site:
         about_user=[each.about_user for each in plugins if each.about_user],
         arrivals=[each.arrive for each in plugins if each.arrive],
         kept=Kept(settings.kept_answers_bytes),
+        senders=Senders(last_s(authenticators, find_groups)),
     )
 
 

@@ -8,13 +8,15 @@ Source: HTTP API, section 4.
 
 import base64
 import binascii
+import hashlib
 import logging
 import re
+from collections.abc import Collection, Hashable
 from typing import Final
 
 import msgspec
 
-from kobako.http.site import Identity, Site
+from kobako.http.site import Authenticator, GroupFinder, Identity, Passing, Site
 from kobako.model.access import Caller, anonymous, authenticated
 from kobako.model.transaction import Transaction
 from kobako.protocol.messages import Request
@@ -33,9 +35,33 @@ class Recognized(msgspec.Struct, frozen=True):
 NOBODY: Final = Recognized(None, frozenset())
 
 
-async def recognize(site: Site, request: Request) -> Recognized:
-    """Ask the authenticators about a request."""
-    return Recognized(await authenticate(site, request), await _added(site, request))
+async def recognize(site: Site, request: Request, version: Hashable = None) -> Recognized:
+    """Ask the authenticators about a request, unless it is known what they say at this version of the database."""
+    if version is None or not site.senders.last_s:
+        found = await authenticate(site, request)
+        identity = found.identity if isinstance(found, Passing) else found
+        return Recognized(identity, await _added(site, request))
+    sent, now = _digest(request.headers.get("authorization", "")), site.backends.clock()
+    if known := site.senders.find(version, sent, now):
+        return known
+    found = await authenticate(site, request)
+    if isinstance(found, Passing):
+        return Recognized(found.identity, frozenset())
+    recognized = Recognized(found, frozenset())
+    site.senders.keep(version, sent, now, recognized)
+    return recognized
+
+
+def last_s(authenticators: Collection[Authenticator], find_groups: GroupFinder | None) -> float:
+    """Return for how many seconds an Authorization header tells all there is to know of who sends it, 0 for never."""
+    if find_groups or any(each.principals for each in authenticators):
+        return 0
+    return min((each.lasts_s for each in authenticators), default=0)
+
+
+def _digest(header: str) -> bytes:
+    """Return what stands for a header: credentials are not kept."""
+    return hashlib.sha256(header.encode(errors="surrogateescape")).digest()
 
 
 async def identify(site: Site, found: Recognized, tx: Transaction) -> Caller:
@@ -46,22 +72,28 @@ async def identify(site: Site, found: Recognized, tx: Transaction) -> Caller:
     return authenticated(user, principals if site.find_groups else principals | await tx.groups_of(user))
 
 
-async def authenticate(site: Site, request: Request) -> Identity | None:
-    """Return whom the first authenticator finds that recognizes the request, None if none does.
+async def authenticate(site: Site, request: Request) -> Identity | Passing | None:
+    """Return whom the first authenticator finds that recognizes the request, None if none does; in a Passing where one
+    that was asked says so.
 
     The user id is prefixed (section 4.3). Where the settings have a way of their own to find groups, the groups are
     among the principals, and whoever it does not know is not recognized.
     """
+    is_passing = False
     for each in site.authenticators:
-        if found := await each.authenticate(request):
+        found = await each.authenticate(request)
+        if isinstance(found, Passing):
+            is_passing, found = True, found.identity
+        if found:
             user = f"{each.name.lower()}:{found.user}"
             if not user.isprintable() or length_problem(user):
                 _log.warning("A user id of policy '%s' is too long, or no text: not recognized", each.name)
                 continue
             groups = await site.find_groups(request, user) if site.find_groups else frozenset[str]()
             if groups is not None:
-                return Identity(user, found.principals | groups)
-    return None
+                identity = Identity(user, found.principals | groups)
+                return Passing(identity) if is_passing else identity
+    return Passing() if is_passing else None
 
 
 async def _added(site: Site, request: Request) -> frozenset[str]:

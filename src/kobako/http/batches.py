@@ -3,7 +3,7 @@
 Source: HTTP API, sections 12.3 and 12.4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import msgspec
 
@@ -41,16 +41,16 @@ class Plan(msgspec.Struct, frozen=True):
     is_atomic: bool
 
 
-async def plan(site: Site, step: Step) -> Plan:
+async def plan(site: Site, step: Step, version: Hashable) -> Plan:
     """Return the parts of a batch, each with its route, or its answer: before any lock is taken."""
     inputs.negotiate_body(step.request, (inputs.JSON,))
     settings = site.settings
     given = batch.read(step.request, site.routes.prefix, settings.batch_max_requests, settings.max_body_size_bytes)
     idempotency.require_none_of_their_own(step.request, given.requests)
-    return Plan([await _planned(site, each) for each in given.requests], given.is_atomic)
+    return Plan([await _planned(site, each, version) for each in given.requests], given.is_atomic)
 
 
-async def _planned(site: Site, request: Request) -> Planned:
+async def _planned(site: Site, request: Request, version: Hashable) -> Planned:
     try:
         step = routing.find(site, request)
         if isinstance(step, Redirect):
@@ -62,7 +62,7 @@ async def _planned(site: Site, request: Request) -> Planned:
         routing.require_method(step)
         if step.route.offline:
             return request, await step.route.offline(site, request)
-        return request, await placed(site, step)
+        return request, await placed(site, step, version)
     except ApiError as error:
         return request, error
 

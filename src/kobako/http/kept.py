@@ -1,14 +1,16 @@
-"""Answers that a worker has given, given again as long as nothing was committed.
+"""What a worker has worked out, told again as long as nothing was committed: who sends, and the answers.
 
 What is asked often between two changes, by one client or by many (a poll, a page, an object), is worked out once. A
 database that is near tells, exactly and for less than any question costs, whether anything was committed by whomever
 (`NearDatabase.version`). It is asked before the answer is worked out, and before it is given again: so nobody gets
-what was not true after they had asked. Who asks is found out each time, as ever.
+what was not true after they had asked. Who asks is found out each time, unless all that are asked about it say that
+the Authorization header tells, for a while (`Authenticator.lasts_s`).
 
 Source: design, "The walk of a request"; reliability, S1 and P6.
 """
 
 from collections.abc import Hashable
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -16,6 +18,7 @@ import msgspec
 from kobako.protocol.messages import Response
 
 if TYPE_CHECKING:
+    from kobako.http.authentication import Recognized
     from kobako.http.routing import Step
     from kobako.http.site import Site
 
@@ -52,11 +55,53 @@ WITHOUT_EFFECT: Final = frozenset(
 """Headers that no endpoint looks at: others make another question. Who asks, and the host, are in it anyway."""
 
 
+MOST_SENDERS: Final = 1_000
+"""Whose credentials a worker knows, by digests of them."""
+
+
+class Senders:
+    """Who was recognized by which Authorization header, at one version of the database, and for so many seconds."""
+
+    def __init__(self, last_s: float = 0) -> None:
+        self.last_s = last_s
+        self._version: Hashable = None
+        self._known: dict[bytes, tuple[Recognized, float]] = {}
+
+    def find(self, version: Hashable, sent: bytes, now: float) -> "Recognized | None":
+        """Return who was recognized by a header, of which this is the digest; `now` is in milliseconds."""
+        if version != self._version or len(self._known) > MOST_SENDERS:
+            self._known.clear()
+            self._version = version
+        known = self._known.get(sent)
+        return known[0] if known and now < known[1] else None
+
+    def keep(self, version: Hashable, sent: bytes, now: float, found: "Recognized") -> None:
+        """Keep who was recognized, unless the database has another version by now."""
+        if version == self._version:
+            self._known[sent] = found, now + self.last_s * 1000
+
+
+class Question(NamedTuple):
+    """What is asked, and by whom: `told` are the headers that matter."""
+
+    sender: "Recognized"
+    method: str
+    path: str
+    query: str
+    origin: str
+    told: tuple[tuple[str, str], ...]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return AROUND_BYTES + len(self.path) + len(self.query) + sum(map(len, chain(*self.told)))
+
+
 class Asked(NamedTuple):
-    """All that an answer depends on: the version of the database, and what is asked by whom."""
+    """All that an answer depends on: the version of the database besides."""
 
     version: Hashable
-    question: Hashable
+    question: Question
 
 
 class Kept:
@@ -65,7 +110,7 @@ class Kept:
     def __init__(self, most_bytes: int = 0) -> None:
         self.most_bytes = most_bytes
         self._version: Hashable = None
-        self._answers: dict[Hashable, Response] = {}
+        self._answers: dict[Question, Response] = {}
         self._bytes = 0
 
     def find(self, asked: Asked) -> Response | None:
@@ -83,7 +128,7 @@ class Kept:
         # Others are told anew each time until when they may keep it.
         if "Expires" in answer.headers:
             return
-        size = len(answer.body) + AROUND_BYTES
+        size = len(answer.body) + asked.question.size
         if self._bytes + size > self.most_bytes:
             self._forget()
         self._bytes += size
@@ -94,23 +139,23 @@ class Kept:
         self._bytes = 0
 
 
-def asked(site: "Site", step: "Step") -> Asked | None:
-    """Return what the answer to a request depends on; None where nobody can tell. Raises BackendUnavailable.
+def asked(site: "Site", step: "Step", version: Hashable) -> Asked | None:
+    """Return what the answer to a request depends on; None where nobody can tell.
 
     Where plugins have a say in what is read, or want to hear of it, it may depend on anything.
     """
-    request, resource, backends = step.request, step.route.resource, site.backends
+    request, resource = step.request, step.route.resource
     if resource is None or request.method not in READS or request.body or step.implies:
         return None
-    if not (backends.is_near and site.kept.most_bytes):
+    if version is None or not site.kept.most_bytes:
         return None
-    if resource.rights or resource.sift or resource.restrict or backends.authorize:
+    if resource.rights or resource.sift or resource.restrict or site.backends.authorize:
         return None
     if site.listeners.hear("read", resource.name):
         return None
     told = tuple([each for each in request.headers.items() if each[0] not in WITHOUT_EFFECT])
-    question = (step.sender, request.method, request.path, request.query, request.origin, told)
-    return Asked(backends.version(), question)
+    question = Question(step.sender, request.method, request.path, request.query, request.origin, told)
+    return Asked(version, question)
 
 
 def _copy(answer: Response) -> Response:

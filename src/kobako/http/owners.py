@@ -4,18 +4,21 @@ known before any list is locked.
 Source: objects, 27.4 (user resources).
 """
 
+from collections.abc import Hashable
+
 from kobako.http.authentication import recognize
 from kobako.http.routing import SAFE, Step
 from kobako.http.site import Site
 from kobako.model.resource import Target
 
 
-async def placed(site: Site, step: Step) -> Step:
+async def placed(site: Site, step: Step, version: Hashable = None) -> Step:
     """Return a step with its sender, whose target is the sender's list if each user has one, and what its view writes.
 
-    Nobody in particular has the list of no user, in which nobody may do anything.
+    `version` is the database's, if it tells that. Nobody in particular has the list of no user, in which nobody may do
+    anything.
     """
-    sender = await recognize(site, step.request)
+    sender = await recognize(site, step.request, version)
     step = Step(step.request, step.route, step.target, step.also, sender, step.implies)
     for arrive in site.arrivals:
         step = await arrive(site, step)

@@ -60,16 +60,18 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         raise InvalidParameters([refused])
     if step.route.offline:
         return await step.route.offline(site, step.request)
-    step = await placed(site, step)
+    # Before anything is read: what is committed from now on makes another one.
+    version = site.backends.version()
+    step = await placed(site, step, version)
     if serve := step.route.streams.get(step.request.method):
         idempotency.require_no_key(step.request)
         return await serve(Streamed(site, step, summary))
-    asked = kept.asked(site, step)
+    asked = kept.asked(site, step, version)
     if asked and (known := site.kept.find(asked)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user
         return known
-    plan = await batches.plan(site, step) if step.route.kind == "batch" else None
+    plan = await batches.plan(site, step, version) if step.route.kind == "batch" else None
     once = _once(site, step, summary)
     lists, emptied = _writes(site, step, plan, once)
     results: dict[Hashable, Any] = {}

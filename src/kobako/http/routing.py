@@ -7,6 +7,7 @@ import re
 import string
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -26,6 +27,12 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 _VERSIONED = re.compile(r"/v[0-9]")
 
+
+MOST_PATHS: Final = 1_000
+"""Paths whose routes are known, those that were asked for last."""
+
+SHORT: Final = 300
+"""Characters of a path that is kept so."""
 
 NOWHERE: Final = Resource(name="", path="/").target("")
 """The target of what is no object."""
@@ -115,12 +122,30 @@ class Routes:
         self.prefix = prefix
         self.all = list(routes)
         self.have_streams = any(each.streams for each in self.all)
+        self._target_lately = lru_cache(MOST_PATHS)(self._target)
         self._root = _Node()
         for each in self.all:
             node = self._root
             for segment in each.template.split("/")[1:]:
                 node = node.below(segment)
             node.route = each
+
+    def target(self, path: str) -> tuple[Route, Target] | None:
+        """Return the route of a path without its prefix, and what that points at; None if there is no route."""
+        return self._target_lately(path) if len(path) <= SHORT else self._target(path)
+
+    def _target(self, path: str) -> tuple[Route, Target] | None:
+        matched = self.match(path)
+        if matched is None:
+            return None
+        if matched.kind == "view":
+            return matched, Resource(name=matched.name, path=matched.template).target(path)
+        if matched.resource is None:
+            return matched, NOWHERE
+        if matched.kind == "list":
+            return matched, matched.resource.target(path)
+        list_uri, _, id = path.rpartition("/")
+        return matched, matched.resource.target(list_uri, id)
 
     def match(self, path: str) -> Route | None:
         """Return the route of a path without its prefix, None if there is none."""
@@ -149,18 +174,16 @@ def find(site: Site, request: Request) -> Step | Redirect:
     writes on a server that only reads (where the step of that is left out, the endpoints of objects still only read).
     Whether the route has the method, `require_method` tells.
     """
-    settings, routes, path = site.settings, site.routes, request.path
+    settings, path = site.settings, request.path
+    routes: Routes = site.routes
     if settings.readonly and request.method not in SAFE and Feature.READONLY in settings.features:
         raise MethodNotAllowed(headers={"Allow": ", ".join(SAFE)})
     if "\x00" in path or not _is_text(path):
         raise BadRequest("Invalid URL path.")
     if request.query:
         params.require_text(request.query)
-    if path.startswith(routes.prefix + "/"):
-        local = path[len(routes.prefix) :]
-        matched = routes.match(local)
-        if matched:
-            return _step(request, matched, local)
+    if path.startswith(routes.prefix + "/") and (found := routes.target(path[len(routes.prefix) :])):
+        return Step(request, *found)
     return _elsewhere(site, request)
 
 
@@ -189,17 +212,6 @@ def rerouted(site: Site, step: Step, uri: str, body: bytes) -> Step:
         raise UnknownUrl()
     require_method(found)
     return msgspec.structs.replace(found, sender=step.sender)
-
-
-def _step(request: Request, matched: Route, path: str) -> Step:
-    if matched.kind == "view":
-        return Step(request, matched, Resource(name=matched.name, path=matched.template).target(path))
-    if matched.resource is None:
-        return Step(request, matched, NOWHERE)
-    if matched.kind == "list":
-        return Step(request, matched, matched.resource.target(path))
-    list_uri, _, id = path.rpartition("/")
-    return Step(request, matched, matched.resource.target(list_uri, id))
 
 
 def _elsewhere(site: Site, request: Request) -> Redirect:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from kobako.http.kept import Kept
+from kobako.http.kept import Kept, Senders
 from kobako.http.pieces import Traffic
 from kobako.metrics.base import Metrics
 from kobako.model.access import Caller
@@ -44,7 +44,13 @@ class Identity(msgspec.Struct, frozen=True):
     principals: frozenset[str] = frozenset()
 
 
-Authenticate = Callable[[Request], Awaitable[Identity | None]]
+class Passing(msgspec.Struct, frozen=True):
+    """What an authenticator says of one request alone: it may say something else of another with the same headers."""
+
+    identity: Identity | None = None
+
+
+Authenticate = Callable[[Request], Awaitable[Identity | Passing | None]]
 Principals = Callable[[Request], Awaitable[frozenset[str]]]
 AboutUser = Callable[["Call"], Awaitable[Mapping[str, Any]]]
 """(call) -> what the hello view says of its user, besides the id and principals."""
@@ -61,13 +67,16 @@ class Authenticator(msgspec.Struct, frozen=True):
     """One way to tell who calls: its `name`, in small letters, is put before the user ids that it finds.
 
     `challenge` is what a 401 offers of it (WWW-Authenticate), a line for each header, empty for nothing.
-    `principals` are added to every request that they are found for, whoever it is from.
+    `principals` are added to every request that they are found for, whoever it is from. `lasts_s`: for how many seconds
+    what it says holds for all requests with the same Authorization header, as long as nothing is committed; 0: it looks
+    at other things, too.
     """
 
     name: str
     authenticate: Authenticate
     challenge: str = ""
     principals: Principals | None = None
+    lasts_s: float = 0
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +130,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     arrivals: Sequence[Arrive] = ()
     traffic: Traffic = msgspec.field(default_factory=Traffic)
     kept: Kept = msgspec.field(default_factory=Kept)
+    senders: Senders = msgspec.field(default_factory=Senders)
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -167,11 +167,6 @@ class Backends:
         """Whether it is worth to foresee what a transaction reads."""
         return self._far is not None
 
-    @property
-    def is_near(self) -> bool:
-        """Whether `version` tells anything."""
-        return self._near is not None
-
     def version(self) -> Hashable:
         """Return what differs once anything was committed to the database, by whomever; None where that is not known.
 

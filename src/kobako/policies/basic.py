@@ -4,6 +4,7 @@ Source: HTTP API, section 4.2.
 """
 
 import hmac
+import math
 from typing import Final
 
 from kobako.http.authentication import basic_credentials
@@ -29,4 +30,4 @@ def basic(name: str, secret: str, realm: str = "Realm") -> Authenticator:
             return None
         return Identity(hmac.digest(key, f"{pair[0]}:{pair[1]}".encode(), "sha256").hex())
 
-    return Authenticator(name, authenticate, f'Basic realm="{realm}"')
+    return Authenticator(name, authenticate, f'Basic realm="{realm}"', lasts_s=math.inf)

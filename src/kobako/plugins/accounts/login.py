@@ -3,7 +3,7 @@
 What was verified, or refused, is remembered in the cache, as a keyed hash of password and stored hash together. The
 stored one is read at each login, so another password, or none, is in force for all workers at its commit, whatever the
 cache says: the cache only spares the hashing. Where the database says that nothing was committed, even reading is
-spared, for half of the time that the cache would.
+spared, for half of the time that the cache would (`lasts_s`).
 
 Source: objects, 14.4 and 14.5; reliability, P6, P7 and P10.
 """
@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Hashable
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +22,7 @@ from kobako import (
     Backends,
     BackendUnavailable,
     Identity,
+    Passing,
     Policy,
     Request,
     Settings,
@@ -46,30 +46,6 @@ def verified_key(settings: Settings, name: str) -> str:
     return _mac(settings.userid_hmac_secret, f"accounts:{name}:verified")
 
 
-MOST_LATELY: Final = 1000
-"""Logins that a process remembers."""
-
-
-class Known(msgspec.Struct, frozen=True):
-    """Who has logged in, nobody if it was refused, and until when that is believed, in milliseconds."""
-
-    identity: Identity | None
-    until: float
-
-
-class Lately(msgspec.Struct):
-    """The logins since the database has this version, by digests of what was sent."""
-
-    version: Hashable = None
-    known: dict[bytes, Known] = {}
-
-    def of(self, version: Hashable) -> dict[bytes, Known]:
-        """Return what is known in this version: nothing, where there is none."""
-        if version is None or version != self.version or len(self.known) > MOST_LATELY:
-            self.version, self.known = version, {}
-        return self.known
-
-
 class Login(msgspec.Struct, frozen=True):
     """Recognizes the users of accounts."""
 
@@ -77,28 +53,17 @@ class Login(msgspec.Struct, frozen=True):
     options: Options
     hasher: Hasher
     backends: Backends
-    lately: Lately
 
-    async def authenticate(self, request: Request) -> Identity | None:
+    async def authenticate(self, request: Request) -> Identity | Passing | None:
         """Return whose account name and password are for. It takes the same time whether there is such an account."""
-        header = request.headers.get("authorization", "")
-        if header[:6].lower() != "basic ":
-            return None
-        # The version before the account is read: what is committed meanwhile makes another one.
-        lately, sent, now = self.lately.of(self.backends.version()), _digest(header), self.backends.clock()
-        known = lately.get(sent)
-        if known and now < known.until:
-            return known.identity
         pair = basic_credentials(request)
         if pair is None:
             return None
         name, password = pair
         secret = await self._secret(name) if IDS.accepts(name) else None
         found = await self._found(name, password, secret, request)
-        if secret is None or secret.reset is None:
-            # Temporary passwords depend on the time, and on what is asked.
-            lately[sent] = Known(found, now + self.options.cache_ttl_seconds * 1000 / 2)
-        return found
+        # Temporary passwords depend on the time, and on what is asked.
+        return Passing(found) if secret and secret.reset else found
 
     async def _found(self, name: str, password: str, secret: Secret | None, request: Request) -> Identity | None:
         if not await self._is_right(name, password, secret, request) or secret is None:
@@ -179,8 +144,9 @@ def policy(settings: Settings, options: Options, hasher: Hasher) -> Any:
     """Return what makes the policy."""
 
     def make(policy: Policy, backends: Backends) -> Authenticator:
-        login = Login(settings, options, hasher, backends, Lately())
-        return Authenticator(KIND, login.authenticate, f'Basic realm="{policy.options.get("realm", "Realm")}"')
+        login = Login(settings, options, hasher, backends)
+        realm = policy.options.get("realm", "Realm")
+        return Authenticator(KIND, login.authenticate, f'Basic realm="{realm}"', lasts_s=options.cache_ttl_seconds / 2)
 
     return make
 
@@ -200,10 +166,6 @@ def changes_password(request: Request, name: str) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError, KeyError, RecursionError):
         return False
     return isinstance(data, dict) and data.keys() == {"password"}
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
 
 
 def _mac(key: str, message: str) -> str:
