@@ -23,7 +23,7 @@ from kobako.app import App
 from kobako.cli import _greet
 from kobako.http import log as request_log
 from kobako.logs import HekaFormatter, JsonFormatter, TextFormatter, flush
-from kobako.logs.lines import WRITTEN_AFTER_S, LineHandler
+from kobako.logs.lines import WRITTEN_AFTER_S, LineHandler, with_request_id
 from kobako.resources import RESOURCES
 from kobako.server import configure_logging
 from kobako.settings import Settings, read_settings
@@ -646,3 +646,76 @@ async def test_a_format_that_asks_for_the_thread_is_told_it(
     monkeypatch.setattr(logging, "logThreads", True)
     await asyncio.to_thread(request_log._log, logging.getLogger("request.summary"), "", {})
     assert caplog.records[-1].threadName != "MainThread"
+
+
+# Entries of requests need no record where nobody else wants one
+
+
+SOLE = logging.Logger("sole")
+"""Not one of those that pytest knows, which adds handlers of its own."""
+
+
+@pytest.fixture
+def sole(monkeypatch: pytest.MonkeyPatch) -> Iterator[LineHandler]:
+    """The only handler of entries of requests, and of their parts."""
+    handler = LineHandler(io.StringIO())
+    handler.setFormatter(TextFormatter())
+    handler.addFilter(with_request_id)
+    for logger in (request_log.REQUESTS, request_log.PARTS):
+        for name, value in (("handlers", []), ("filters", []), ("propagate", True), ("parent", SOLE)):
+            monkeypatch.setattr(logger, name, value)
+        logger.setLevel(logging.INFO)
+    monkeypatch.setattr(SOLE, "handlers", [handler])
+    yield handler
+    handler.flush()
+
+
+def written_of(handler: LineHandler) -> str:
+    handler.flush()
+    assert isinstance(handler.stream, io.StringIO)
+    found = handler.stream.getvalue()
+    handler.stream.seek(0)
+    handler.stream.truncate()
+    return found
+
+
+@pytest.mark.parametrize("message", ["", "subrequest.summary", "line\r\nbreak"])
+def test_an_entry_without_a_record_has_the_same_line(sole: LineHandler, message: str) -> None:
+    fields = {**SUMMARY, "rid": "1", "agent": 'a "browser"', "path": "/v1/\n"}
+    assert sole.tells
+    sole.tell(message, fields)
+    told = written_of(sole)
+    sole.handle(entry(message=message, **fields))
+    assert told == written_of(sole) != ""
+
+
+async def test_a_request_is_told_without_a_record(sole: LineHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Client(App(SETTINGS, RESOURCES)) as client:
+        written_of(sole)
+        monkeypatch.setattr(logging.Logger, "handle", None)
+        await client.batch({"path": "/", "method": "GET"})
+    lines = written_of(sole).splitlines()
+    assert [" subrequest.summary " in each for each in lines] == [True, False]
+    assert all(each.startswith("INFO ") and "rid=" in each for each in lines)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda handler: handler.setLevel(logging.WARNING),
+        lambda handler: handler.addFilter(lambda record: False),
+        lambda handler: handler.setFormatter(logging.Formatter()),
+        lambda handler: handler.setFormatter(TextFormatter("%(asctime)s %(message)s")),
+        lambda handler: handler.setFormatter(JsonFormatter("shop")),
+        lambda handler: SOLE.addHandler(logging.NullHandler()),
+        lambda handler: request_log.REQUESTS.addHandler(logging.NullHandler()),
+        lambda handler: request_log.REQUESTS.addFilter(lambda record: False),
+        lambda handler: setattr(request_log.REQUESTS, "propagate", False),
+    ],
+)
+def test_where_somebody_may_want_a_record_there_is_one(
+    sole: LineHandler, change: Callable[[LineHandler], None]
+) -> None:
+    assert request_log._teller(request_log.REQUESTS) is sole
+    change(sole)
+    assert request_log._teller(request_log.REQUESTS) is None

@@ -10,8 +10,9 @@ Source: HTTP API, section 15.1; reliability, O14.
 import logging
 import random
 import time
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from kobako.http.site import Site
@@ -135,6 +136,9 @@ def _fields(summary: Summary, request: Request) -> dict[str, Any]:
 
 
 def _log(logger: logging.Logger, message: str, fields: dict[str, Any]) -> None:
+    if teller := _teller(logger):
+        teller.tell(message, fields)
+        return
     # Not `logger.info`: to look for the line that called it costs more than all the rest.
     if logging.logThreads:
         record = logging.LogRecord(logger.name, logging.INFO, __file__, 0, message, (), None)
@@ -142,6 +146,29 @@ def _log(logger: logging.Logger, message: str, fields: dict[str, Any]) -> None:
     else:
         record = _Entry(logger.name, message, fields)
     logger.handle(record)
+
+
+class Teller(Protocol):
+    """A handler that makes no more of an entry at level INFO than its message and fields: it needs no record for it."""
+
+    tells: bool
+
+    def tell(self, message: str, fields: Mapping[str, Any]) -> None:
+        """Do what it would do with the record."""
+        ...
+
+
+def _teller(logger: logging.Logger) -> Teller | None:
+    """Return the handler of a logger, if it has this one and no other, and that is a teller."""
+    found: Any = None
+    each: logging.Logger | None = logger if not logger.filters else None
+    while each:
+        if each.handlers:
+            if found or len(each.handlers) > 1:
+                return None
+            [found] = each.handlers
+        each = each.parent if each.propagate else None
+    return found if getattr(found, "tells", False) else None
 
 
 class _Entry(logging.LogRecord):

@@ -6,8 +6,11 @@ To write and flush each line by itself takes longer than all else that is done f
 import asyncio
 import copy
 import logging
-from collections.abc import Iterable, Iterator
-from typing import TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO
+
+from kobako.logs.text import TextFormatter
+from kobako.protocol import current
 
 WRITTEN_AFTER_S = 0.05
 """How long a line may wait for others; what a process had not written when it was killed is lost."""
@@ -18,7 +21,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._waiting: list[logging.LogRecord] = []
+        self._waiting: list[logging.LogRecord | str] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -29,6 +32,20 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 self.flush()
         except Exception:
             self.handleError(record)
+
+    @property
+    def tells(self) -> bool:
+        """Whether `tell` writes the line that a record of level INFO, with the id of its request, would have."""
+        if self.level > logging.INFO or self.filters not in ([], [with_request_id]):
+            return False
+        return isinstance(self.formatter, TextFormatter) and self.formatter.is_plain
+
+    def tell(self, message: str, fields: Mapping[str, Any]) -> None:
+        """Write an entry at level INFO, or keep it for a moment, where it `tells`: without a record it costs half."""
+        assert isinstance(self.formatter, TextFormatter)
+        self._waiting.append(self.formatter.told(message, fields))
+        if not self._can_wait():
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
@@ -41,8 +58,11 @@ class LineHandler(logging.StreamHandler[TextIO]):
         finally:
             self.release()
 
-    def _lines(self, records: Iterable[logging.LogRecord]) -> Iterator[str]:
-        for each in records:
+    def _lines(self, entries: Iterable[logging.LogRecord | str]) -> Iterator[str]:
+        for each in entries:
+            if isinstance(each, str):
+                yield each + self.terminator
+                continue
             try:
                 yield self.format(each) + self.terminator
             except Exception:
@@ -57,6 +77,14 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 return False
             self._timer = loop.call_later(WRITTEN_AFTER_S, self.flush)
         return True
+
+
+def with_request_id(record: logging.LogRecord) -> bool:
+    """Add to an entry the request during which it is logged, if there is one (15.2): a filter."""
+    if rid := current.request_id.get():
+        fields = getattr(record, "fields", {})
+        record.fields = fields if "rid" in fields else {**fields, "rid": rid}
+    return True
 
 
 def _as_it_is(record: logging.LogRecord) -> logging.LogRecord:

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from kobako.logs.jsonlines import HekaFormatter, JsonFormatter
-from kobako.logs.lines import LineHandler
+from kobako.logs.lines import LineHandler, with_request_id
 from kobako.logs.text import FORMAT, TextFormatter
-from kobako.protocol import current
 from kobako.settings import SettingsError, dotted, imports
 from kobako.settings.logsections import LogHandler, LogRule
 
@@ -60,17 +59,9 @@ def _handler(handler: LogHandler, project_name: str) -> logging.Handler:
     stream = sys.stdout if handler.stream == "stdout" else sys.stderr
     made = LineHandler(stream)
     made.setLevel(handler.level)
-    made.addFilter(_with_request_id)
+    made.addFilter(with_request_id)
     made.setFormatter(_formatter(handler, project_name, colours=stream.isatty() and not os.environ.get("NO_COLOR")))
     return made
-
-
-def _with_request_id(record: logging.LogRecord) -> bool:
-    """Add to an entry the request during which it is logged, if there is one (15.2)."""
-    if rid := current.request_id.get():
-        fields = getattr(record, "fields", {})
-        record.fields = fields if "rid" in fields else {**fields, "rid": rid}
-    return True
 
 
 def _formatter(handler: LogHandler, project_name: str, *, colours: bool) -> logging.Formatter:

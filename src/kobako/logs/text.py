@@ -26,12 +26,14 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self, line_format: str = FORMAT, datefmt: str | None = None, *, colours: bool = False) -> None:
         super().__init__(line_format, datefmt)
+        self.is_plain = line_format == FORMAT
+        """Whether an entry's line is made of its level, message and fields, and of nothing else."""
         self._painted = painted = _painted if colours else _plain
         self._named = lru_cache(256)(lambda name: painted(f"{name}=", DIM))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of an entry; the traceback of an exception is further in, on lines of its own."""
-        record.message = " ".join(self._words(record))
+        record.message = self._told(record.getMessage(), getattr(record, "fields", {}), record.levelno)
         if self.usesTime():
             record.asctime = self.formatTime(record, self.datefmt)
         lines = [self.formatMessage(record)]
@@ -39,17 +41,28 @@ class TextFormatter(logging.Formatter):
             lines += [f"    {printable(line)}" for line in self.formatException(record.exc_info).splitlines()]
         return "\n".join(lines)
 
-    def _words(self, record: logging.LogRecord) -> list[str]:
+    def told(self, message: str, fields: Mapping[str, Any]) -> str:
+        """Return the line of an entry at level INFO that has no more to it, where the format is plain."""
+        return f"INFO   {self._told(message, fields, logging.INFO)}"
+
+    def _told(self, message: str, fields: Mapping[str, Any], level: int) -> str:
         painted = self._painted
-        fields: Mapping[str, Any] = getattr(record, "fields", {})
         words = []
         if "path" in fields:
             code = str(fields.get("code", "?"))
             status = painted(code, _OF_STATUS.get(code[:1], BOLD))
             words.append(f"{painted(_request(fields), BOLD)} {status} ({fields.get('t', '?')} ms)")
-        if message := record.getMessage():
-            words.append(painted(printable(message), _of_level(record.levelno)))
-        return words + [f"{self._named(name)}{_value(fields[name])}" for name in sorted(fields) if name not in REQUEST]
+        if message:
+            words.append(painted(printable(message), _of_level(level)))
+        for name in _in_order(tuple(fields)):
+            words.append(f"{self._named(name)}{_value(fields[name])}")
+        return " ".join(words)
+
+
+@lru_cache(256)
+def _in_order(names: tuple[str, ...]) -> list[str]:
+    """Return the names of fields that come last, in their order: most entries have the same ones."""
+    return [name for name in sorted(names) if name not in REQUEST]
 
 
 def printable(text: str) -> str:
