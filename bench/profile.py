@@ -1,18 +1,24 @@
 """`python -m bench.profile one put`: flame graphs of Kobako under a workload, in .cache/bench, and its top functions.
 
+With `--keep` the graphs are put into `docs`, and those functions on a page beside them.
+
 Kobako runs on SQLite as it does by default; py-spy looks at its worker from outside, at the threads that run Python:
 what SQLite and the event loop do in C is in the function that calls it.
 """
 
+import argparse
 import os
 import re
+import shutil
 import subprocess
-import sys
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+
+from bench.workloads import BY_NAME
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 10
@@ -23,6 +29,11 @@ TOP = 25
 
 def main() -> None:
     """Profile the workloads that the command line names, one object if it names none."""
+    parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
+    parser.add_argument("workloads", nargs="*", default=["one"])
+    parser.add_argument("--keep", action="store_true", help="put graphs and page into docs")
+    given = parser.parse_args()
+    parts = dict[str, str]()
     os.environ["PYTHONPATH"] = str(ROOT)
     from bench import load, rounds
     from bench.contenders.base import CACHE, environment
@@ -31,14 +42,38 @@ def main() -> None:
     with rounds.started(["kobako-sqlite"]) as (kobako,), ThreadPoolExecutor(1) as pool:
         assert kobako.process is not None
         worker = psutil.Process(kobako.process.pid).children()[0].pid
-        for name in sys.argv[1:] or ["one"]:
+        for name in given.workloads:
             requests = getattr(kobako.requests, name)()
             asking = pool.submit(load.run, load.Job(kobako.port, requests, 4, SECONDS + 2.0))
             stacks = CACHE / f"profile-{name}.txt"
             _record(spy, worker, "raw", stacks, SECONDS / 2)
             _record(spy, worker, "flamegraph", stacks.with_suffix(".svg"), SECONDS / 2)
             asking.result()
-            print(f"\n{name}: {stacks.with_suffix('.svg')}\n{top(stacks.read_text())}")
+            parts[name] = top(stacks.read_text())
+            print(f"\n{name}: {stacks.with_suffix('.svg')}\n{parts[name]}")
+        version = kobako.version()
+    if given.keep:
+        for name in parts:
+            shutil.copy(CACHE / f"profile-{name}.svg", ROOT / "docs")
+        (ROOT / "docs" / "profiles.md").write_text(page(parts, version))
+
+
+def page(parts: Mapping[str, str], version: str) -> str:
+    """Return the page that shows the graphs, with the functions in which most time was spent."""
+    shown = "\n\n".join(
+        f"## {BY_NAME[name].title}\n\n![flame graph](profile-{name}.svg)\n\n```text\n{text}\n```"
+        for name, text in parts.items()
+    )
+    command = f"python -m bench.profile {' '.join(parts)} --keep"
+    return f"# Where the time goes\n\nWritten by `{command}`, of {version}.\n{READING}\n{shown}\n"
+
+
+READING = """
+Each box is a function, as wide as the time that a worker spent in it and in what it called; what calls is above what is
+called. It is Kobako on SQLite as it starts by default, asked by four connections without a pause; what SQLite, the
+event loop and the HTTP parser do in C is in the function that calls them. In the tables: the percentage of the time
+that a function itself took, and that with what it called.
+"""
 
 
 def _record(spy: Path, process: int, format: str, output: Path, seconds: float) -> None:

@@ -21,6 +21,7 @@ SECTION = """
 multiauth.policies = basicauth
 kobako.userid_hmac_secret = {secret}
 """
+UNSAFE_SECRET = "of-no-use-outside-of-a-benchmark"
 UNKEPT = """
 kobako.kept_answers_bytes = 0
 """
@@ -89,6 +90,12 @@ class KobakoSQLite(Kobako):
     """Without any configuration: one file, synchronous FULL, a line of log for each request."""
 
     name, title = "kobako-sqlite", "Kobako, SQLite FULL"
+
+
+class KobakoForgetful(KobakoSQLite):
+    """Without keeping answers: where it counts what it costs to find them."""
+
+    ini = SECTION.format(secret=UNSAFE_SECRET) + UNKEPT
 
 
 class Twin(Kobako):
@@ -172,7 +179,7 @@ class KobakoPostgreSQL(Kobako):
 
     def prepare(self) -> None:
         self.database.sql(f'CREATE DATABASE "{self.name}"')
-        self.ini = SECTION.format(secret="of-no-use-outside-of-a-benchmark") + "".join(
+        self.ini = SECTION.format(secret=UNSAFE_SECRET) + "".join(
             f"kobako.{part}_backend = postgresql\nkobako.{part}_url = {self.url}\n"
             for part in ("storage", "permission", "cache")
         )
