@@ -155,7 +155,7 @@ def parts_of_batches_are_committed_alone() -> None:
     async def one_by_one(site: Site, step: Step, summary: Any) -> Response:
         if step.route.kind != "batch":
             return await transact(site, step, summary)
-        plan, answers = await batches.plan(site, step), []
+        plan, answers = await batches.plan(site, step, site.backends.version()), []
         for request, part in plan.parts:
             try:
                 if isinstance(part, ApiError):

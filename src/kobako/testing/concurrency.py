@@ -232,11 +232,12 @@ class PollerContract:
         async def write(writer: int) -> None:
             for n in range(12):
                 clock.now += (n * 7 + writer) % 3 - 1
-                async with database.begin([RECORDS]) as unit:
-                    await unit.storage.put(RECORDS, f"r{(n * 5 + writer) % 9}", f'{{"n":{n}}}')
-                    await asyncio.sleep(0.001 * (writer % 2))
-                    if n % 4 == 3:
-                        await unit.storage.delete(RECORDS, [f"r{n % 9}"])
+                for attempt in attempts():
+                    async with attempt, database.begin([RECORDS]) as unit:
+                        await unit.storage.put(RECORDS, f"r{(n * 5 + writer) % 9}", f'{{"n":{n}}}')
+                        await asyncio.sleep(0.001 * (writer % 2))
+                        if n % 4 == 3:
+                            await unit.storage.delete(RECORDS, [f"r{n % 9}"])
 
         async def follow() -> None:
             etag, more = 0, True
