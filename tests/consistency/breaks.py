@@ -7,6 +7,7 @@ Source: reliability, 3.1.
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from tests.consistency import breaks_of_storage
 
+from kobako.databases.sqlite import SQLiteDatabase
 from kobako.http import batches, lists, pipeline
 from kobako.http.responses import error_response, json_response
 from kobako.http.routing import Step
@@ -209,6 +211,16 @@ def timestamps_are_forgotten_with_their_list() -> None:
     breaks_of_storage.close_and_forget()
 
 
+def answers_are_kept_for_a_while() -> None:
+    """Give an answer again for a moment, whatever was committed: as a cache in front of a server would (S10)."""
+    SQLiteDatabase.version = lambda self: time.monotonic() // KEPT_S  # type: ignore[method-assign]
+
+
+KEPT_S: Final = 0.2
+
+ON_SQLITE_ALONE: Final = frozenset({answers_are_kept_for_a_while.__name__})
+"""Switches of what other backends have not."""
+
 SWITCHES: Final[dict[str, Callable[[], None]]] = {
     each.__name__: each
     for each in (
@@ -224,5 +236,6 @@ SWITCHES: Final[dict[str, Callable[[], None]]] = {
         puts_read_before_the_lock,
         records_outlive_their_collection,
         timestamps_are_forgotten_with_their_list,
+        answers_are_kept_for_a_while,
     )
 }
