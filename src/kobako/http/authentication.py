@@ -12,27 +12,14 @@ import hashlib
 import logging
 import re
 from collections.abc import Collection, Hashable
-from typing import Final
 
-import msgspec
-
-from kobako.http.site import Authenticator, GroupFinder, Identity, Passing, Site
+from kobako.http.site import Authenticator, GroupFinder, Identity, Passing, Recognized, Site
 from kobako.model.access import Caller, anonymous, authenticated
 from kobako.model.transaction import Transaction
 from kobako.protocol.messages import Request
 from kobako.protocol.principals import length_problem
 
 _log = logging.getLogger("kobako.authentication")
-
-
-class Recognized(msgspec.Struct, frozen=True):
-    """What authenticators say of a request: whose it is, if anybody's, and the principals it has whoever that is."""
-
-    identity: Identity | None
-    added: frozenset[str]
-
-
-NOBODY: Final = Recognized(None, frozenset())
 
 
 async def recognize(site: Site, request: Request, version: Hashable = None) -> Recognized:
@@ -61,7 +48,7 @@ def last_s(authenticators: Collection[Authenticator], find_groups: GroupFinder |
 
 def _digest(header: str) -> bytes:
     """Return what stands for a header: credentials are not kept."""
-    return hashlib.sha256(header.encode(errors="surrogateescape")).digest()
+    return hashlib.sha256(header.encode(errors="surrogatepass")).digest()
 
 
 async def identify(site: Site, found: Recognized, tx: Transaction) -> Caller:

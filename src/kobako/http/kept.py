@@ -11,16 +11,13 @@ Source: design, "The walk of a request"; reliability, S1 and P6.
 
 from collections.abc import Hashable
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from kobako.protocol.messages import Response
 
-if TYPE_CHECKING:
-    from kobako.http.authentication import Recognized
-    from kobako.http.routing import Step
-    from kobako.http.site import Site
+T = TypeVar("T")
 
 LARGEST_BYTES: Final = 2**17
 """A longer body is not kept: to send it costs more than to find it."""
@@ -28,46 +25,19 @@ LARGEST_BYTES: Final = 2**17
 AROUND_BYTES: Final = 2_000
 """What an answer takes besides its body: question, headers."""
 
-READS: Final = ("GET", "HEAD")
-
-WITHOUT_EFFECT: Final = frozenset(
-    {
-        "accept-encoding",
-        "accept-language",
-        "authorization",
-        "cache-control",
-        "connection",
-        "cookie",
-        "dnt",
-        "host",
-        "if-modified-since",
-        "pragma",
-        "priority",
-        "referer",
-        "user-agent",
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-real-ip",
-        "x-request-id",
-        *("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"),
-    }
-)
-"""Headers that no endpoint looks at: others make another question. Who asks, and the host, are in it anyway."""
-
-
 MOST_SENDERS: Final = 1_000
 """Whose credentials a worker knows, by digests of them."""
 
 
-class Senders:
+class Senders(Generic[T]):
     """Who was recognized by which Authorization header, at one version of the database, and for so many seconds."""
 
     def __init__(self, last_s: float = 0) -> None:
         self.last_s = last_s
         self._version: Hashable = None
-        self._known: dict[bytes, tuple[Recognized, float]] = {}
+        self._known: dict[bytes, tuple[T, float]] = {}
 
-    def find(self, version: Hashable, sent: bytes, now: float) -> "Recognized | None":
+    def find(self, version: Hashable, sent: bytes, now: float) -> T | None:
         """Return who was recognized by a header, of which this is the digest; `now` is in milliseconds."""
         if version != self._version or len(self._known) > MOST_SENDERS:
             self._known.clear()
@@ -75,7 +45,7 @@ class Senders:
         known = self._known.get(sent)
         return known[0] if known and now < known[1] else None
 
-    def keep(self, version: Hashable, sent: bytes, now: float, found: "Recognized") -> None:
+    def keep(self, version: Hashable, sent: bytes, now: float, found: T) -> None:
         """Keep who was recognized, unless the database has another version by now."""
         if version == self._version:
             self._known[sent] = found, now + self.last_s * 1000
@@ -84,7 +54,7 @@ class Senders:
 class Question(NamedTuple):
     """What is asked, and by whom: `told` are the headers that matter."""
 
-    sender: "Recognized"
+    sender: Hashable
     method: str
     path: str
     query: str
@@ -137,25 +107,6 @@ class Kept:
     def _forget(self) -> None:
         self._answers.clear()
         self._bytes = 0
-
-
-def asked(site: "Site", step: "Step", version: Hashable) -> Asked | None:
-    """Return what the answer to a request depends on; None where nobody can tell.
-
-    Where plugins have a say in what is read, or want to hear of it, it may depend on anything.
-    """
-    request, resource = step.request, step.route.resource
-    if resource is None or request.method not in READS or request.body or step.implies:
-        return None
-    if version is None or not site.kept.most_bytes:
-        return None
-    if resource.rights or resource.sift or resource.restrict or site.backends.authorize:
-        return None
-    if site.listeners.hear("read", resource.name):
-        return None
-    told = tuple([each for each in request.headers.items() if each[0] not in WITHOUT_EFFECT])
-    question = Question(step.sender, request.method, request.path, request.query, request.origin, told)
-    return Asked(version, question)
 
 
 def _copy(answer: Response) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Collection, Hashable
 from typing import Any
 
 from kobako.databases.base import NotForeseen, attempts
-from kobako.http import batches, cors, end_of_service, foresight, idempotency, implied, kept, log, measuring, routing
+from kobako.http import asking, batches, cors, end_of_service, foresight, idempotency, implied, log, measuring, routing
 from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
 from kobako.http.idempotency import Once
@@ -66,7 +66,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if serve := step.route.streams.get(step.request.method):
         idempotency.require_no_key(step.request)
         return await serve(Streamed(site, step, summary))
-    asked = kept.asked(site, step, version)
+    asked = asking.asked(site, step, version)
     if asked and (known := site.kept.find(asked)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user

@@ -14,9 +14,8 @@ from urllib.parse import quote
 import msgspec
 
 from kobako.http import cors
-from kobako.http.authentication import NOBODY, Recognized
 from kobako.http.responses import expiring
-from kobako.http.site import Kind, Offline, Route, Run, RunStreamed, Site, Writes
+from kobako.http.site import NOBODY, Kind, Offline, Recognized, Route, Run, RunStreamed, Site, Writes
 from kobako.model.resource import Resource, Target
 from kobako.protocol import params
 from kobako.protocol.errors import BadRequest, MethodNotAllowed, UnknownUrl, UnknownVersion

@@ -4,7 +4,7 @@ Source: style, "Data has a type"; design, "The walk of a request".
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -42,6 +42,16 @@ class Identity(msgspec.Struct, frozen=True):
 
     user: str
     principals: frozenset[str] = frozenset()
+
+
+class Recognized(msgspec.Struct, frozen=True):
+    """What authenticators say of a request: whose it is, if anybody's, and the principals it has whoever that is."""
+
+    identity: Identity | None
+    added: frozenset[str]
+
+
+NOBODY: Final = Recognized(None, frozenset())
 
 
 class Passing(msgspec.Struct, frozen=True):
@@ -130,7 +140,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     arrivals: Sequence[Arrive] = ()
     traffic: Traffic = msgspec.field(default_factory=Traffic)
     kept: Kept = msgspec.field(default_factory=Kept)
-    senders: Senders = msgspec.field(default_factory=Senders)
+    senders: Senders[Recognized] = msgspec.field(default_factory=Senders)
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -1,0 +1,56 @@
+"""What the answer to a request depends on, for answers that are kept (`kept.py`).
+
+Source: design, "The walk of a request".
+"""
+
+from collections.abc import Hashable
+from typing import Final
+
+from kobako.http.kept import Asked, Question
+from kobako.http.routing import Step
+from kobako.http.site import Site
+
+READS: Final = ("GET", "HEAD")
+
+WITHOUT_EFFECT: Final = frozenset(
+    {
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "cookie",
+        "dnt",
+        "host",
+        "if-modified-since",
+        "pragma",
+        "priority",
+        "referer",
+        "user-agent",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
+        *("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"),
+    }
+)
+"""Headers that no endpoint looks at: others make another question. Who asks, and the host, are in it anyway."""
+
+
+def asked(site: Site, step: Step, version: Hashable) -> Asked | None:
+    """Return what the answer to a request depends on; None where nobody can tell.
+
+    Where plugins have a say in what is read, or want to hear of it, it may depend on anything.
+    """
+    request, resource = step.request, step.route.resource
+    if resource is None or request.method not in READS or request.body or step.implies:
+        return None
+    if version is None or not site.kept.most_bytes:
+        return None
+    if resource.rights or resource.sift or resource.restrict or site.backends.authorize:
+        return None
+    if site.listeners.hear("read", resource.name):
+        return None
+    told = tuple([each for each in request.headers.items() if each[0] not in WITHOUT_EFFECT])
+    question = Question(step.sender, request.method, request.path, request.query, request.origin, told)
+    return Asked(version, question)
