@@ -9,20 +9,21 @@ from bench.tables import table
 from bench.workloads import BY_NAME
 
 SHOWN = ("one", "page", "poll", "indexed", "put")
-BESIDE = ("kobako-sqlite", "pocketbase", "kobako-postgresql", "kinto", "limit-sqlite-full")
+BESIDE = ("kobako-sqlite", "kobako-unkept", "pocketbase", "kobako-postgresql", "kinto", "limit-sqlite-full")
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def section(results: Results, about: Mapping[str, str]) -> str:
     """Return the table, with when, where and how it was measured."""
     one = CONNECTIONS[0]
+    shown = [name for name in BESIDE if name in results.titles]
     rows = []
     for workload in SHOWN:
-        found = [results.rounds.get((name, workload, one)) for name in BESIDE]
+        found = [results.rounds.get((name, workload, one)) for name in shown]
         cells = [rounded(figure([each.cpu_us for each in rounds]).median) if rounds else "-" for rounds in found]
         rows.append((BY_NAME[workload].title, *cells))
     told = f"{about['Date']}; {about['Machine']}; {about['Command']}."
-    return "\n\n".join([table(("", *(results.titles[name] for name in BESIDE)), rows), told])
+    return "\n\n".join([table(("", *(results.titles[name] for name in shown)), rows), told])
 
 
 def write(results: Results, about: Mapping[str, str], readme: Path) -> None:
