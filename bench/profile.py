@@ -70,9 +70,10 @@ def page(parts: Mapping[str, str], version: str) -> str:
 
 READING = """
 Each box is a function, as wide as the time that a worker spent in it and in what it called; what calls is above what is
-called. It is Kobako on SQLite as it starts by default, asked by four connections without a pause; what SQLite, the
-event loop and the HTTP parser do in C is in the function that calls them. In the tables: the percentage of the time
-that a function itself took, and that with what it called.
+called. It is Kobako on SQLite as it starts by default, asked by four connections without a pause. What the event loop
+and the HTTP parser do in C is in the function that calls them; what SQLite does is not there, since its driver lets go
+of the interpreter meanwhile. In the tables: the percentage of the time that a function itself took, and that with what
+it called.
 """
 
 
