@@ -9,7 +9,6 @@ what SQLite and the event loop do in C is in the function that calls it.
 import argparse
 import os
 import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
@@ -54,7 +53,9 @@ def main() -> None:
         version = kobako.version()
     if given.keep:
         for name in parts:
-            shutil.copy(CACHE / f"profile-{name}.svg", ROOT / "docs")
+            # Its title is the command, with the folders of this machine.
+            graph = (CACHE / f"profile-{name}.svg").read_text().replace(f"{ROOT}/", "")
+            (ROOT / "docs" / f"profile-{name}.svg").write_text(graph)
         (ROOT / "docs" / "profiles.md").write_text(page(parts, version))
 
 
