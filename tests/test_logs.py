@@ -692,7 +692,9 @@ def test_an_entry_without_a_record_has_the_same_line(sole: LineHandler, message:
 async def test_a_request_is_told_without_a_record(sole: LineHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Client(App(SETTINGS, RESOURCES)) as client:
         written_of(sole)
-        monkeypatch.setattr(logging.Logger, "handle", None)
+        for of_records in ("LogRecord", "makeLogRecord"):
+            monkeypatch.setattr(logging, of_records, None)
+        monkeypatch.setattr(request_log, "_Entry", None)
         await client.batch({"path": "/", "method": "GET"})
     lines = written_of(sole).splitlines()
     assert [" subrequest.summary " in each for each in lines] == [True, False]
@@ -718,4 +720,13 @@ def test_where_somebody_may_want_a_record_there_is_one(
 ) -> None:
     assert request_log._teller(request_log.REQUESTS) is sole
     change(sole)
+    assert request_log._teller(request_log.REQUESTS) is None
+
+
+@pytest.mark.parametrize("name", ["handle", "callHandlers"])
+def test_who_gets_between_loggers_and_handlers_sees_records(
+    sole: LineHandler, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert request_log._teller(request_log.REQUESTS) is sole
+    monkeypatch.setattr(logging.Logger, name, lambda logger, record: None)
     assert request_log._teller(request_log.REQUESTS) is None

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -43,7 +43,7 @@ class Server:
             children = psutil.Process(self.process.pid).children()
         except psutil.NoSuchProcess:
             return []
-        return [each for each in children if each.status() != psutil.STATUS_ZOMBIE]
+        return [each for each in children if _is_alive(each)]
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a connection of its own."""
@@ -125,3 +125,10 @@ def _members(session: int) -> list[psutil.Process]:
         except (ProcessLookupError, PermissionError):
             continue
     return found
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    # It may end between two looks.
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from types import FunctionType
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -158,10 +159,23 @@ class Teller(Protocol):
         ...
 
 
+def _is_of_logging(function: object) -> bool:
+    # A wrapper may look like what it wraps, but its type.
+    return type(function) is FunctionType and function.__code__.co_filename == logging.getLevelName.__code__.co_filename
+
+
+_OF_LOGGING: Final = tuple(
+    each if _is_of_logging(each) else None for each in (logging.Logger.handle, logging.Logger.callHandlers)
+)
+"""How records come to handlers: monitoring that puts itself in between (Sentry, New Relic) wants to see them."""
+
+
 def _teller(logger: logging.Logger) -> Teller | None:
     """Return the handler of a logger, if it has this one and no other, and that is a teller."""
+    if logger.filters or (logging.Logger.handle, logging.Logger.callHandlers) != _OF_LOGGING:
+        return None
     found: Any = None
-    each: logging.Logger | None = logger if not logger.filters else None
+    each: logging.Logger | None = logger
     while each:
         if each.handlers:
             if found or len(each.handlers) > 1:
