@@ -723,6 +723,13 @@ def test_where_somebody_may_want_a_record_there_is_one(
     assert request_log._teller(request_log.REQUESTS) is None
 
 
+def test_an_entry_that_cannot_be_written_troubles_nobody(sole: LineHandler, capsys: pytest.CaptureFixture[str]) -> None:
+    sole.stream.close()
+    sole.tell("", SUMMARY)
+    assert "I/O operation on closed file" in capsys.readouterr().err
+    sole.stream = io.StringIO()
+
+
 @pytest.mark.parametrize("name", ["handle", "callHandlers"])
 def test_who_gets_between_loggers_and_handlers_sees_records(
     sole: LineHandler, name: str, monkeypatch: pytest.MonkeyPatch

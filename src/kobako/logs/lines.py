@@ -43,9 +43,12 @@ class LineHandler(logging.StreamHandler[TextIO]):
     def tell(self, message: str, fields: Mapping[str, Any]) -> None:
         """Write an entry at level INFO, or keep it for a moment, where it `tells`: without a record it costs half."""
         assert isinstance(self.formatter, TextFormatter)
-        self._waiting.append(self.formatter.told(message, fields))
-        if not self._can_wait():
-            self.flush()
+        try:
+            self._waiting.append(self.formatter.told(message, fields))
+            if not self._can_wait():
+                self.flush()
+        except Exception:
+            self.handleError(logging.makeLogRecord({"msg": message, "fields": fields}))
 
     def flush(self) -> None:
         """Write what waits."""
