@@ -18,6 +18,7 @@ COLOURS = {
     "kobako-quiet": "#12b5cb",
     "kobako-plugins": "#188038",
     "kobako-postgresql": "#174ea6",
+    "kobako-postgresql-unkept": "#c58af9",
     "pocketbase": "#e8710a",
     "kinto": "#d93025",
 }

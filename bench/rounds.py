@@ -42,7 +42,7 @@ def measure(plan: Plan) -> Results:
         for each in chosen:
             results.titles[each.name], results.versions[each.name] = each.title, each.version()
             results.memory[each.name].append(cpu.memory(_pid(each)))
-        scripts = [(each, pgbench.prepare(each)) for each in chosen if isinstance(each, KobakoPostgreSQL)]
+        scripts = [(each, pgbench.prepare(each)) for each in chosen if type(each) is KobakoPostgreSQL]
         for number in range(plan.rounds):
             tell(f"round {number + 1} of {plan.rounds}")
             for workload in plan.workloads:

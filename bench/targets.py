@@ -10,6 +10,7 @@ LIMITS = {
     "kobako-sqlite": "limit-sqlite-full",
     "kobako-unkept": "limit-sqlite-full",
     "kobako-postgresql": "limit-postgresql",
+    "kobako-postgresql-unkept": "limit-postgresql",
 }
 
 
@@ -71,6 +72,7 @@ def verdicts(costs: Costs) -> Iterator[Verdict]:
             ("kobako-sqlite-normal" if writes else "kobako-sqlite", "pocketbase", row.pocketbase),
             ("kobako-unkept", "pocketbase", row.pocketbase),
             ("kobako-postgresql", "kinto", row.kinto),
+            ("kobako-postgresql-unkept", "kinto", row.kinto),
         ):
             if factor and (ratio := _ratio(costs, (other, row.workload), (own, row.workload))):
                 yield Verdict(row.workload, own, other, False, factor, ratio)

@@ -11,6 +11,7 @@ from bench.contenders.kobako import (
     KobakoNormal,
     KobakoPlugins,
     KobakoPostgreSQL,
+    KobakoPostgreSQLUnkept,
     KobakoQuiet,
     KobakoSQLite,
     KobakoUnkept,
@@ -28,16 +29,22 @@ NAMES = (
     "kobako-quiet",
     "kobako-plugins",
     "kobako-postgresql",
+    "kobako-postgresql-unkept",
     "pocketbase",
     "kinto",
 )
 
-TWINS = {KobakoNormal.name, KobakoUnkept.name, KobakoQuiet.name, KobakoPlugins.name}
+TWINS = {
+    KobakoSQLite.name: {KobakoNormal.name, KobakoUnkept.name, KobakoQuiet.name, KobakoPlugins.name},
+    KobakoPostgreSQL.name: {KobakoPostgreSQLUnkept.name},
+}
+"""Those on the database, or a copy of it, of another one."""
 
 
 def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
     """Yield contenders by their names, in the order of NAMES; some of Kobako's bring the one they are a copy of."""
     original = cache(KobakoSQLite)
+    on_postgresql = cache(lambda: KobakoPostgreSQL(database))
     makers: dict[str, Callable[[], Contender]] = {
         "limit-sqlite-full": lambda: LimitSQLite("FULL"),
         "limit-sqlite-normal": lambda: LimitSQLite("NORMAL"),
@@ -47,10 +54,11 @@ def make(names: Collection[str], database: PostgreSQL) -> Iterator[Contender]:
         "kobako-unkept": lambda: KobakoUnkept(original()),
         "kobako-quiet": lambda: KobakoQuiet(original()),
         "kobako-plugins": lambda: KobakoPlugins(original()),
-        "kobako-postgresql": lambda: KobakoPostgreSQL(database),
+        "kobako-postgresql": on_postgresql,
+        "kobako-postgresql-unkept": lambda: KobakoPostgreSQLUnkept(on_postgresql()),
         "pocketbase": PocketBase,
         "kinto": lambda: Kinto(database),
     }
     for name in NAMES:
-        if name in names or (name == KobakoSQLite.name and not TWINS.isdisjoint(names)):
+        if name in names or not TWINS.get(name, set()).isdisjoint(names):
             yield makers[name]()

@@ -141,7 +141,7 @@ class KobakoQuiet(Twin):
 
 
 class KobakoUnkept(Twin):
-    """Each answer is worked out anew, also where nothing changed since it was given: as on PostgreSQL."""
+    """Each answer is worked out anew, also where nothing changed since it was given."""
 
     name, title = "kobako-unkept", "Kobako, no answers kept"
     only = ("one", "unchanged", "page", "equal", "indexed", "poll", "changes", "shared", "sync")
@@ -197,6 +197,27 @@ class KobakoPostgreSQL(Kobako):
         connection = await asyncpg.connect(self.url)
         await connection.execute("VACUUM ANALYZE")
         await connection.close()
+
+
+class KobakoPostgreSQLUnkept(KobakoPostgreSQL):
+    """On PostgreSQL, and each answer is worked out anew."""
+
+    name, title = "kobako-postgresql-unkept", "Kobako, PostgreSQL, no answers kept"
+    only = KobakoUnkept.only
+
+    def __init__(self, original: KobakoPostgreSQL) -> None:
+        self.original = original
+        super().__init__(original.database)
+
+    @property
+    def url(self) -> str:
+        return self.original.url
+
+    def prepare(self) -> None:
+        (self.folder / "kobako.ini").write_text(self.original.ini + UNKEPT)
+
+    def seed(self) -> None:
+        self.requests = KintoAPI(self.port)
 
 
 def _parts(owner: str, reader: str) -> Iterator[tuple[str, Sequence[Record]]]:

@@ -3,23 +3,28 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from tests.conftest import SETTINGS
+from tests.servers import modes
+from tests.servers.modes import Served
 
-from kobako import Authenticator, Identity, Listener, Passing, Request, Resource, Rights
+from kobako import Listener, Resource, Rights
 from kobako.app import App
+from kobako.databases.base import Clock as Now
+from kobako.databases.base import Database
+from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.http import kept
 from kobako.model.transaction import Transaction
 from kobako.permission.base import AUTHENTICATED
 from kobako.resources import RESOURCES
 from kobako.settings import Settings
-from kobako.testing import Clock
 from kobako.testing.client import Client
 
 LIST = "/buckets/b/collections/c/records"
@@ -31,7 +36,21 @@ connection = apsw.Connection(sys.argv[1])
 connection.execute("UPDATE objects SET data = replace(data, 'first', 'other')")
 """
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)
+
+# Behind a pooler PostgreSQL is not asked for its version: there nothing is kept.
+pytestmark = pytest.mark.parametrize(
+    "backend", ["sqlite", *([POSTGRESQL] if modes.chosen() != "pooler" else [])], indirect=True
+)
+
+ASKS = 8
+"""As often is enough for an answer to be kept and given again; PostgreSQL may have something to do for itself once."""
+
+
+async def ask(client: Client, url: str, **more: Any) -> None:
+    """Ask so often that the answer is kept, if it can be."""
+    for _ in range(ASKS):
+        await client.get(url, **more)
 
 
 @pytest.fixture
@@ -58,47 +77,79 @@ def units(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("url", [ONE, LIST, f"{LIST}?_since=0", f"{LIST}?_limit=1&_sort=title"])
 async def test_what_is_asked_again_is_not_looked_for_again(client: Client, units: list[str], url: str) -> None:
     first = await client.get(url)
-    assert (first.status, units) == (200, ["begin"])
-    second = await client.get(url)
-    assert (second, units) == (first, ["begin"])
+    assert first.status == 200
+    assert units
+    for _ in range(ASKS):
+        assert await client.get(url) == first
+    assert len(units) <= ASKS / 2
 
 
 async def test_an_answer_that_is_kept_is_nobody_s_to_change(client: Client) -> None:
-    first = await client.get(ONE)
-    first.headers["ETag"] = "another"
-    second = await client.get(ONE)
-    second.headers["ETag"] = "another"
-    assert (await client.get(ONE)).headers["ETag"] != "another"
+    for _ in range(ASKS):
+        answer = await client.get(ONE)
+        assert answer.headers["ETag"] != "another"
+        answer.headers["ETag"] = "another"
 
 
 async def test_whoever_asks_after_a_change_sees_it(client: Client) -> None:
     for number in range(5):
         changed = await client.put(ONE, {"title": number})
         for url in (ONE, LIST, f'{LIST}?_since="{changed.etag - 1}"'):
-            for _ in range(2):
+            for _ in range(ASKS):
                 answer = await client.get(url)
                 assert (answer.etag, str(number) in str(answer.data)) == (changed.etag, True)
     await client.delete(ONE)
     assert (await client.get(ONE)).status == 404
 
 
-async def test_so_does_whoever_asks_after_a_change_of_another_process(client: Client, tmp_path: Path) -> None:
+@pytest.fixture
+def change_elsewhere(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], Awaitable[Any]]:
+    """A function by which somebody else changes what is stored, who knows nothing of Kobako."""
+    if backend == "sqlite":
+        command = [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "0.db"]
+        return lambda: asyncio.to_thread(subprocess.run, command, check=True)
+    served: Served = request.getfixturevalue("served")
+
+    async def change() -> None:
+        connection = await asyncpg.connect(served.server.url("app0"))
+        try:
+            await connection.execute("UPDATE objects SET data = replace(data::text, 'first', 'other')::json")
+        finally:
+            await connection.close()
+
+    return change
+
+
+async def test_so_does_whoever_asks_after_a_change_of_another_process(
+    client: Client, change_elsewhere: Callable[[], Awaitable[Any]]
+) -> None:
+    await ask(client, ONE)
     assert (await client.get(ONE)).data["title"] == "first"
-    command = [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "0.db"]
-    await asyncio.to_thread(subprocess.run, command, check=True)
+    await change_elsewhere()
     assert (await client.get(ONE)).data["title"] == "other"
 
 
-async def test_and_after_a_change_of_another_server_on_the_file(
-    client: Client, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def same_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[Settings, Now], Database]:
+    if backend == "sqlite":
+        return lambda _, clock: SQLiteDatabase(tmp_path / "0.db", clock)
+    served: Served = request.getfixturevalue("served")
+    return lambda _, clock: PostgreSQLDatabase(served.url("app0"), clock)
+
+
+async def test_and_after_a_change_of_another_server_on_the_database(
+    client: Client,
+    settings: Settings,
+    same_database: Callable[[Settings, Now], Database],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    same_file = lambda _, clock: SQLiteDatabase(tmp_path / "0.db", clock)  # noqa: E731
-    monkeypatch.setattr("kobako.app.open_database", same_file)
+    monkeypatch.setattr("kobako.app.open_database", same_database)
     async with App(settings, RESOURCES) as app:
         other = Client(app)
         for number in range(5):
             changed = await other.patch(ONE, {"title": number})
-            assert [(await each.get(ONE)).etag for each in (client, client, other)] == [changed.etag] * 3
+            for _ in range(ASKS):
+                assert [(await each.get(ONE)).etag for each in (client, client, other)] == [changed.etag] * 3
 
 
 async def test_what_is_committed_while_an_answer_is_on_its_way_is_in_the_next_one(
@@ -112,16 +163,16 @@ async def test_what_is_committed_while_an_answer_is_on_its_way_is_in_the_next_on
         if changes:
             await client.put(ONE, {"title": changes.pop()})
             # Answers are kept of the new version by now.
-            await client.get(LIST)
+            await ask(client, LIST)
         await tell(tx)
 
     monkeypatch.setattr(listeners, "after_commit", meanwhile)
-    assert [(await client.get(ONE)).data["title"] for _ in range(2)] == ["first", "second"]
+    assert [(await client.get(ONE)).data["title"] for _ in range(3)] == ["first", "second", "second"]
 
 
 async def test_everybody_gets_their_own_answer(client: Client) -> None:
     """P1: to see the ACL takes the right to write."""
-    for _ in range(2):
+    for _ in range(ASKS):
         assert (await client.get(ONE)).json["permissions"]["write"]
         assert (await client.as_user("somebody").get(ONE)).json["permissions"] == {}
         assert (await client.anonymous().get(ONE)).json["permissions"] == {}
@@ -133,14 +184,14 @@ async def test_a_right_that_is_taken_is_gone_for_the_next_request(client: Client
     user = (await reader.get("/")).json["user"]["id"]
     await client.put("/buckets/b/groups/g", {"members": [user]})
     await client.put("/buckets/b", permissions={"read": ["/buckets/b/groups/g"]})
-    assert [(await reader.get(ONE)).status for _ in range(2)] == [200, 200]
+    assert {(await reader.get(ONE)).status for _ in range(ASKS)} == {200}
     await client.put("/buckets/b/groups/g", {"members": []})
-    assert [(await reader.get(ONE)).status for _ in range(2)] == [403, 403]
+    assert {(await reader.get(ONE)).status for _ in range(ASKS)} == {403}
 
 
 async def test_other_headers_make_another_question(client: Client) -> None:
     etag = (await client.get(ONE)).headers["ETag"]
-    assert [(await client.get(ONE)).status for _ in range(2)] == [200, 200]
+    assert {(await client.get(ONE)).status for _ in range(ASKS)} == {200}
     assert (await client.get(ONE, headers={"If-None-Match": etag})).status == 304
     assert (await client.get(ONE, headers={"If-Match": '"1"'})).status == 412
     assert (await client.get(ONE, headers={"Accept": "text/html"})).status == 406
@@ -151,16 +202,16 @@ async def test_other_headers_make_another_question(client: Client) -> None:
 
 
 async def test_other_headers_of_no_effect_do_not(client: Client, units: list[str]) -> None:
-    for agent in ("one", "another"):
-        await client.get(ONE, headers={"User-Agent": agent, "X-Request-Id": agent})
-    assert units == ["begin"]
+    for agent in range(ASKS):
+        await client.get(ONE, headers={"User-Agent": str(agent), "X-Request-Id": str(agent)})
+    assert len(units) <= ASKS / 2
 
 
 async def test_the_log_has_a_line_with_the_user_all_the_same(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "request.summary")
-    for _ in range(2):
+    for _ in range(ASKS):
         await client.get(ONE)
-    first, second = [{**vars(each)["fields"], "rid": "", "t": 0, "time": ""} for each in caplog.records]
+    first, *_, second = [{**vars(each)["fields"], "rid": "", "t": 0, "time": ""} for each in caplog.records]
     assert first["uid"] == second["uid"]
     assert first == second
 
@@ -168,31 +219,31 @@ async def test_the_log_has_a_line_with_the_user_all_the_same(client: Client, cap
 async def test_what_others_may_keep_until_a_time_is_told_the_time_anew(client: Client, units: list[str]) -> None:
     await client.put("/buckets/b/collections/c", {"cache_expires": 60})
     units.clear()
-    for _ in range(2):
+    for _ in range(ASKS):
         assert "Expires" in (await client.anonymous().get(ONE)).headers
-    assert len(units) == 2
+    assert len(units) == ASKS
 
 
 async def test_what_is_kept_is_bounded(client: Client, units: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     client.app.site.kept.most_bytes = 10_000
-    for number in range(100):
-        await client.get(f"{LIST}?n={number}")
-        assert len(client.app.site.kept._answers) <= 4
+    sizes = set[int]()
+    for number in range(30):
+        await ask(client, f"{LIST}?n={number}")
+        sizes.add(len(client.app.site.kept._answers))
+    assert 1 < max(sizes) <= 4
     for number in range(20):
-        await client.get(f"{LIST}?n={number}", headers={"X-Long": "x" * 4_000})
+        await ask(client, f"{LIST}?n={number}", headers={"X-Long": "x" * 4_000})
         assert len(client.app.site.kept._answers) <= 1
     monkeypatch.setattr(kept, "LARGEST_BYTES", 10)
     units.clear()
-    for _ in range(2):
-        await client.get(ONE)
-    assert len(units) == 2
+    await ask(client, ONE)
+    assert len(units) == ASKS
 
 
 @pytest.mark.parametrize("settings", [replace(SETTINGS, kept_answers_bytes=0)])
 async def test_nothing_is_kept_where_the_settings_say_so(client: Client, units: list[str]) -> None:
-    for _ in range(2):
-        await client.get(ONE)
-    assert len(units) == 2
+    await ask(client, ONE)
+    assert len(units) == ASKS
 
 
 class OwnRights(Rights):
@@ -218,117 +269,15 @@ async def strange(settings: Settings, heard: list[str]) -> AsyncIterator[Client]
 
 async def test_what_plugins_have_a_say_in_is_never_kept(strange: Client, heard: list[str]) -> None:
     for url in ("/shelves", "/lamps"):
-        made = f"{url}/{(await strange.post(url, {})).data['id']}"
-        for _ in range(2):
-            await strange.get(made)
+        await ask(strange, f"{url}/{(await strange.post(url, {})).data['id']}")
     assert strange.app.site.kept._answers == {}
-    assert len(heard) == 2
+    assert len(heard) == ASKS
 
 
 async def test_lists_of_their_own_are_each_user_s(strange: Client) -> None:
     other = strange.as_user("other")
     await strange.post("/notes", {"n": 1})
     await other.post("/notes", {"n": 2})
-    for _ in range(2):
+    for _ in range(ASKS):
         assert [each["n"] for each in (await strange.get("/notes")).data] == [1]
         assert [each["n"] for each in (await other.get("/notes")).data] == [2]
-
-
-class Door:
-    """Recognizes whoever names themselves, and counts how often it is asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.says_more = False
-
-    async def authenticate(self, request: Request) -> Identity | Passing | None:
-        self.asked += 1
-        name = request.headers.get("authorization", "")
-        found = Identity(name) if name else None
-        return Passing(found) if self.says_more else found
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def knocking(settings: Settings, door: Door, clock: Clock) -> AsyncIterator[Client]:
-    authenticators = [Authenticator("door", door.authenticate, lasts_s=60)]
-    async with Client(App(settings, RESOURCES, authenticators=authenticators, clock=clock), None) as client:
-        client.headers["authorization"] = "somebody"
-        yield client
-
-
-async def who(client: Client) -> str | None:
-    answer = await client.get("/")
-    return answer.json.get("user", {}).get("id")
-
-
-async def test_who_was_recognized_is_known_until_something_is_committed(knocking: Client, door: Door) -> None:
-    """P6: by the same header, and no other."""
-    for _ in range(2):
-        assert await who(knocking) == "door:somebody"
-        assert await who(knocking.anonymous()) is None
-    assert door.asked == 2
-    await knocking.put("/buckets/b")
-    assert door.asked == 2
-    assert await who(knocking) == "door:somebody"
-    assert door.asked == 3
-    knocking.headers["authorization"] = "another"
-    assert await who(knocking) == "door:another"
-
-
-async def test_who_was_recognized_is_known_for_so_long(knocking: Client, door: Door, clock: Clock) -> None:
-    for seconds, asked in ((0, 1), (59, 1), (2, 2)):
-        clock.now += seconds * 1000
-        assert await who(knocking) == "door:somebody"
-        assert door.asked == asked
-
-
-async def test_the_parts_of_a_batch_have_one_sender(knocking: Client, door: Door) -> None:
-    await knocking.batch(*({"method": "PUT", "path": f"/buckets/b{n}"} for n in range(5)))
-    assert door.asked == 1
-    assert (await knocking.get("/buckets")).json["data"]
-
-
-async def test_what_is_said_of_one_request_alone_is_asked_each_time(knocking: Client, door: Door) -> None:
-    door.says_more = True
-    for _ in range(2):
-        assert await who(knocking) == "door:somebody"
-        assert await who(knocking.anonymous()) is None
-    assert door.asked == 4
-
-
-async def nobody(request: Request) -> None:
-    """Recognize nobody."""
-
-
-async def nothing(request: Request) -> frozenset[str]:
-    return frozenset()
-
-
-@pytest.mark.parametrize("other", [{}, {"lasts_s": 60, "principals": nothing}])
-async def test_one_who_looks_at_other_things_has_all_asked_each_time(
-    settings: Settings, door: Door, other: dict[str, Any]
-) -> None:
-    authenticators = [Authenticator("other", nobody, **other), Authenticator("door", door.authenticate, lasts_s=60)]
-    async with Client(App(settings, RESOURCES, authenticators=authenticators), None) as client:
-        client.headers["authorization"] = "somebody"
-        for _ in range(2):
-            assert await who(client) == "door:somebody"
-    assert door.asked == 2
-
-
-async def test_so_many_senders_are_known(knocking: Client, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "MOST_SENDERS", 10)
-    for number in range(50):
-        knocking.headers["authorization"] = f"user{number}"
-        assert await who(knocking) == f"door:user{number}"
-        assert len(knocking.app.site.senders._known) <= 11

@@ -561,3 +561,26 @@ class TestOutages:
             assert proxy.cuts == 1
             assert await get(database, "r1") == written
             await database.close()
+
+
+async def test_it_differs_after_the_server_failed_even_where_transactions_were_lost(own: PostgreSQL) -> None:
+    """What was committed last may be gone, and its number be given again."""
+    database = PostgreSQLDatabase(own.url("kobako"), Clock())
+    await database.migrate()
+    await database.open()
+    before = await database.ask_version()
+    async with database.begin() as unit:
+        [(process,)] = await unit.session.run("SELECT pg_backend_pid()")
+    own.sql("CHECKPOINT")
+    os.kill(process, signal.SIGKILL)
+    after = None
+    for _ in range(100):
+        try:
+            after = await database.ask_version()
+            break
+        except BackendUnavailable:
+            await asyncio.sleep(0.1)
+    await database.close()
+
+    assert after is not None
+    assert after != before

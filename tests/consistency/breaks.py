@@ -15,7 +15,6 @@ from typing import Any, Final
 import msgspec
 from tests.consistency import breaks_of_storage
 
-from kobako.databases.sqlite import SQLiteDatabase
 from kobako.http import batches, lists, pipeline
 from kobako.http.responses import error_response, json_response
 from kobako.http.routing import Step
@@ -213,13 +212,10 @@ def timestamps_are_forgotten_with_their_list() -> None:
 
 def answers_are_kept_for_a_while() -> None:
     """Give an answer again for a moment, whatever was committed: as a cache in front of a server would (S10)."""
-    SQLiteDatabase.version = lambda self: time.monotonic() // KEPT_S  # type: ignore[method-assign]
+    Backends.version = lambda self: time.monotonic() // KEPT_S  # type: ignore[method-assign]
 
 
 KEPT_S: Final = 0.2
-
-ON_SQLITE_ALONE: Final = frozenset({answers_are_kept_for_a_while.__name__})
-"""Switches of what other backends have not."""
 
 SWITCHES: Final[dict[str, Callable[[], None]]] = {
     each.__name__: each

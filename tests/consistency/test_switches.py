@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.consistency.backends import BACKENDS
-from tests.consistency.breaks import ON_SQLITE_ALONE, SWITCHES
+from tests.consistency.breaks import SWITCHES
 from tests.consistency.runs import Plan, run
 
 pytestmark = pytest.mark.server
@@ -42,7 +42,6 @@ BROKEN = [
     (backend, switch)
     for backend in BACKENDS
     for switch in SWITCHES
-    if (backend == "sqlite" or switch not in ON_SQLITE_ALONE)
     if EVERYTHING or backend == "sqlite" or (backend, switch) == ("postgresql", "versions_are_taken_before_the_lock")
 ]
 

@@ -125,7 +125,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """What a unit is likely to ask: if `is_all`, likely nothing else.
 
     The groups of `user`, what these and the `principals` are granted on `uris`, `objects` with their ACLs, and the
-    timestamp of a list.
+    timestamp of a list. `with_version`: what is read is asked for the version it is of, too.
     """
 
     user: str | None
@@ -134,6 +134,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     objects: tuple[Sought, ...] = ()
     place: Place | None = None
     is_all: bool = False
+    with_version: bool = False
 
 
 @runtime_checkable
@@ -155,6 +156,14 @@ class FarDatabase(Database, Protocol):
         """Begin a unit of work as `begin` does, which has the answers to what is foreseen when it begins.
 
         Where nothing is written and this is all, it may raise NotForeseen for anything else.
+        """
+        ...
+
+    async def ask_version(self) -> Hashable:
+        """Return what differs once anything was committed, by whomever: it costs a journey, less than any question.
+
+        A unit that had all it read from that has it as its `version`, where it was to be asked for with what was
+        foreseen, and where anybody can tell. Raises BackendUnavailable.
         """
         ...
 

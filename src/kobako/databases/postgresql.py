@@ -10,15 +10,18 @@ Source: reliability, 4.4.
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
+
+import msgspec
 
 from kobako.databases import postgresql_connections, postgresql_migrations
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, attempts
 from kobako.databases.connections import Connections
+from kobako.databases.looks import Looks
 from kobako.databases.postgresql_connections import LIMITS, Address
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import ERRORS, Connection
-from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, WritingUnit
+from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, VersionUnit, WritingUnit
 from kobako.storage.base import Place
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -59,6 +62,7 @@ class PostgreSQLDatabase:
         self._address = Address(url, has_pooler=transaction_pooler)
         self._clock = clock
         self._pool = Pool(self._connect, connections)
+        self._looks = Looks(self._look)
         self._process: int | None = None
         self._is_fit = False
 
@@ -92,9 +96,16 @@ class PostgreSQLDatabase:
         self._check_open()
         if lists or emptied:
             return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked)
-        # Behind a pooler a statement has its limits in a transaction only.
-        alone = asked.is_all and not self._address.has_pooler
-        return (AnsweredUnit if alone else ReadingUnit)(self._pool, self._clock, self._begin_with(READ), asked)
+        if self._address.has_pooler:
+            # There a statement has its limits in a transaction only, and nobody knows which connections are new.
+            asked = msgspec.structs.replace(asked, is_all=False, with_version=False)
+        unit = AnsweredUnit if asked.is_all else ReadingUnit
+        return unit(self._pool, self._clock, self._begin_with(READ), asked)
+
+    async def ask_version(self) -> Hashable:
+        """Return what differs once anything was committed: see the contract."""
+        self._check_open()
+        return await self._looks.look()
 
     async def migrate(self) -> list[str]:
         """Create the schema or bring it up to date; return what was done."""
@@ -123,6 +134,10 @@ class PostgreSQLDatabase:
                 return await unit.storage.epoch() is not None
         except BackendUnavailable:
             return False
+
+    async def _look(self) -> Hashable:
+        async with VersionUnit(self._pool, self._clock, "") as unit:
+            return unit.version
 
     def _begin_with(self, begin: str) -> str:
         if not self._address.has_pooler:

@@ -68,11 +68,17 @@ _OBJECT: Final = f"""
         SELECT 'ace', uri, permission, principal, NULL, NULL FROM aces WHERE bucket = $1 AND uri = $7
         LIMIT {MOST_ACES + 1}) AS first"""
 
+# What a snapshot says is what has been committed: another one that says the same has all the same in it. Not so on
+# a standby, which leaves out who is at work; nor after a failure, when numbers of transactions that were lost may be
+# given again: but then connections are new.
+VERSION: Final = "pg_current_snapshot()::text WHERE NOT pg_is_in_recovery()"
+_AND_VERSION: Final = f" UNION ALL SELECT 'version', NULL, NULL, NULL, NULL, {VERSION}"
+
 Row = tuple[Any, ...]
 
 
 @lru_cache(64)
-def statement_of_one(uris: int, *, is_object: bool, has_user: bool) -> str:
+def statement_of_one(uris: int, *, is_object: bool, has_user: bool, with_version: bool = False) -> str:
     """Return the statement for a list, or an object, and so many ACLs: each has a parameter of its own.
 
     Of an array PostgreSQL thinks that it is long, so it would plan anew each time, which takes five times as long as to
@@ -84,7 +90,8 @@ def statement_of_one(uris: int, *, is_object: bool, has_user: bool) -> str:
     names = ", ".join(f"${number}" for number in range(first, first + uris))
     grants = _GRANTS.format(uris=names, principals=_OF_GROUPS.format(user=user) if has_user else "$2::text[]")
     groups = [_GROUPS.format(user=user)] if has_user else []
-    return " UNION ALL ".join([*groups, grants, _OBJECT if is_object else _LIST])
+    parts = [*groups, grants, _OBJECT if is_object else _LIST]
+    return " UNION ALL ".join(parts) + (_AND_VERSION if with_version else "")
 
 
 class Answers:
@@ -95,6 +102,7 @@ class Answers:
         for kind, *values in rows:
             found[kind].append(tuple(values))
         self.state = next((_state(row) for row in found["list"]), None)
+        self.version: str | None = next((text for *_, text in found["version"]), None)
         self._asked = asked
         self._are_true = True
         self._groups = frozenset(principal for principal, *_ in found["group"])
@@ -161,7 +169,12 @@ async def ask(session: Session, asked: Foreseen) -> Answers:
 def _ask_of_one(session: Session, asked: Foreseen, shard_of_acls: str) -> Awaitable[Rows]:
     place, sought = asked.place or NOWHERE, asked.objects[:1]
     return session.run(
-        statement_of_one(len(asked.uris), is_object=bool(sought), has_user=asked.user is not None),
+        statement_of_one(
+            len(asked.uris),
+            is_object=bool(sought),
+            has_user=asked.user is not None,
+            with_version=asked.with_version,
+        ),
         *(shard_of_acls, list(asked.principals)),
         *(shard(place.parent), place.parent, place.resource),
         *[part for each in sought for part in (each.id, each.uri)],
@@ -174,7 +187,7 @@ def _ask_of_several(session: Session, asked: Foreseen) -> Awaitable[Rows]:
     place = asked.place or NOWHERE
     places = [each.place for each in asked.objects]
     return session.run(
-        _STATEMENT,
+        _STATEMENT + (_AND_VERSION if asked.with_version else ""),
         [asked.user, AUTHENTICATED] if asked.user else [],
         list(asked.principals),
         *([shard(uri) for uri in asked.uris], list(asked.uris)),

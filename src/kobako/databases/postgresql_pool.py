@@ -34,6 +34,8 @@ class Pool:
         self._size = limits.most
         self._idle: list[Connection] = []
         self._taken = 0
+        self.made = 0
+        """How many connections were made so far: as long as there are no more, the server did not fail or change."""
         self._born: dict[Connection, float] = {}
         self._ending: set[asyncio.Future[None]] = set()
         self._line: Line[Connection | None] = Line("a connection to PostgreSQL", self._pass_on)
@@ -101,6 +103,7 @@ class Pool:
             self._pass_on(None)
             raise
         self._born[new] = time.monotonic()
+        self.made += 1
         return new
 
     def _check_not_failed(self) -> None:

@@ -5,15 +5,15 @@ the state of, since it was cut or its task cancelled, is ended.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import asyncpg
 
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
-from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredStorage, ask
+from kobako.databases.postgresql_foreseen import VERSION, AnsweredPermission, AnsweredStorage, ask
 from kobako.databases.postgresql_lists import Lists
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import Connection, Session
@@ -28,7 +28,18 @@ LONGEST_BEGIN_S = 5.0
 class PostgreSQLUnit:
     """A unit of work on one connection."""
 
-    __slots__ = ("_asked", "_begin", "_clock", "_connection", "_pool", "lists", "permission", "session", "storage")
+    __slots__ = (
+        "_asked",
+        "_begin",
+        "_clock",
+        "_connection",
+        "_pool",
+        "lists",
+        "permission",
+        "session",
+        "storage",
+        "version",
+    )
 
     is_snapshot: ClassVar[bool]
     session: Session
@@ -41,6 +52,8 @@ class PostgreSQLUnit:
         self._clock = clock
         self._begin = begin
         self._asked = asked
+        self.version: Hashable = None
+        """That of all it reads; None if it was not asked for, or nobody can tell."""
 
     async def _enter(self) -> None:
         """Begin the transaction. A connection that died while nobody used it is replaced, once."""
@@ -63,7 +76,10 @@ class PostgreSQLUnit:
     async def _ask(self) -> None:
         """Ask what is foreseen. Where only is read, the list stays as it is, too; else that is known by its lock."""
         if self._asked:
+            made = self._pool.made
             answers = await ask(self.session, self._asked)
+            if self.is_snapshot and answers.version:
+                self.version = made, answers.version
             if self.is_snapshot and self._asked.place and answers.state:
                 self.lists.set(self._asked.place, answers.state)
             self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
@@ -116,7 +132,7 @@ class ReadingUnit(PostgreSQLUnit):
     __slots__ = ()
     is_snapshot = True
 
-    async def __aenter__(self) -> "ReadingUnit":
+    async def __aenter__(self) -> Self:
         await self._enter()
         try:
             await self._ask()
@@ -138,7 +154,7 @@ class AnsweredUnit(ReadingUnit):
 
     __slots__ = ()
 
-    async def __aenter__(self) -> "AnsweredUnit":
+    async def __aenter__(self) -> Self:
         await self._enter()
         self._release()
         self.session.end(NotForeseen)
@@ -152,6 +168,17 @@ class AnsweredUnit(ReadingUnit):
 
     async def _undo(self) -> None:
         self._release()
+
+
+class VersionUnit(AnsweredUnit):
+    """A unit of work that reads nothing but the version."""
+
+    __slots__ = ()
+
+    async def _start(self) -> None:
+        made = self._pool.made
+        rows = await self.session.run(f"SELECT {VERSION}")
+        self.version = (made, rows[0][0]) if rows else None
 
 
 class WritingUnit(PostgreSQLUnit):

@@ -3,10 +3,9 @@
 Source: design, "The walk of a request".
 """
 
-from collections.abc import Hashable
 from typing import Final
 
-from kobako.http.kept import Asked, Question
+from kobako.http.kept import Question
 from kobako.http.routing import Step
 from kobako.http.site import Site
 
@@ -37,20 +36,17 @@ WITHOUT_EFFECT: Final = frozenset(
 """Headers that no endpoint looks at: others make another question. Who asks, and the host, are in it anyway."""
 
 
-def asked(site: Site, step: Step, version: Hashable) -> Asked | None:
-    """Return what the answer to a request depends on; None where nobody can tell.
+def question(site: Site, step: Step) -> Question | None:
+    """Return what the answer to a request depends on, besides the database; None where nobody can tell.
 
     Where plugins have a say in what is read, or want to hear of it, it may depend on anything.
     """
     request, resource = step.request, step.route.resource
     if resource is None or request.method not in READS or request.body or step.implies:
         return None
-    if version is None or not site.kept.most_bytes:
-        return None
-    if resource.rights or resource.sift or resource.restrict or site.backends.authorize:
+    if not site.kept.most_bytes or resource.rights or resource.sift or resource.restrict or site.backends.authorize:
         return None
     if site.listeners.hear("read", resource.name):
         return None
     told = tuple([each for each in request.headers.items() if each[0] not in WITHOUT_EFFECT])
-    question = Question(step.sender, request.method, request.path, request.query, request.origin, told)
-    return Asked(version, question)
+    return Question(step.sender, request.method, request.path, request.query, request.origin, told)

@@ -5,13 +5,15 @@ Source: design, "The walk of a request".
 
 from collections.abc import Sequence
 
+import msgspec
+
 from kobako.databases.base import Foreseen, Sought
 from kobako.http.routing import SAFE, Step
 from kobako.model import inheritance
 from kobako.model.access import anonymous, authenticated
 
 
-def foreseen(steps: Sequence[Step]) -> Foreseen | None:
+def foreseen(steps: Sequence[Step], with_version: bool) -> Foreseen | None:
     """Return what serving steps will read; None for what is read otherwise, or not known yet."""
     about = [each for each in steps if _is_about_objects(each)]
     is_single = len(steps) == 1
@@ -27,7 +29,13 @@ def foreseen(steps: Sequence[Step]) -> Foreseen | None:
         objects=objects,
         place=about[0].target.place if is_single else None,
         is_all=is_single and _reads_little(about[0]),
+        with_version=with_version,
     )
+
+
+def and_more(expected: Foreseen | None) -> Foreseen | None:
+    """Return what was foreseen, and that it is not all."""
+    return msgspec.structs.replace(expected, is_all=False) if expected else None
 
 
 def _is_about_objects(step: Step) -> bool:

@@ -2,9 +2,10 @@
 
 What is asked often between two changes, by one client or by many (a poll, a page, an object), is worked out once. A
 database that is near tells, exactly and for less than any question costs, whether anything was committed by whomever
-(`NearDatabase.version`). It is asked before the answer is worked out, and before it is given again: so nobody gets
-what was not true after they had asked. Who asks is found out each time, unless all that are asked about it say that
-the Authorization header tells, for a while (`Authenticator.lasts_s`).
+(`NearDatabase.version`): it is asked before the answer is worked out. A far one tells with what it answers
+(`Transaction.version`). Both are asked before an answer is given again, a far one by a journey (`ask_version`): so
+nobody gets what was not true after they had asked. Who asks is found out each time, unless the database is near and
+all that are asked about it say that the Authorization header tells, for a while (`Authenticator.lasts_s`).
 
 Source: design, "The walk of a request"; reliability, S1 and P6.
 """
@@ -24,6 +25,9 @@ LARGEST_BYTES: Final = 2**17
 
 AROUND_BYTES: Final = 2_000
 """What an answer takes besides its body: question, headers."""
+
+LONGEST_PAUSE: Final = 15
+"""How many answers are worked out, at most, before a far database is asked again whether there is still no news."""
 
 MOST_SENDERS: Final = 1_000
 """Whose credentials a worker knows, by digests of them."""
@@ -67,13 +71,6 @@ class Question(NamedTuple):
         return AROUND_BYTES + len(self.path) + len(self.query) + sum(map(len, chain(*self.told)))
 
 
-class Asked(NamedTuple):
-    """All that an answer depends on: the version of the database besides."""
-
-    version: Hashable
-    question: Question
-
-
 class Kept:
     """The answers that are true in one version of the database, of at most so many bytes."""
 
@@ -82,27 +79,46 @@ class Kept:
         self._version: Hashable = None
         self._answers: dict[Question, Response] = {}
         self._bytes = 0
+        self._pause = self._left = 0
 
-    def find(self, asked: Asked) -> Response | None:
+    def is_worth_a_look(self, question: Question) -> bool:
+        """Tell whether to ask a far database for its version: there is an answer, and not news all the time."""
+        if question not in self._answers:
+            return False
+        if self._left:
+            self._left -= 1
+            return False
+        return True
+
+    def find(self, version: Hashable, question: Question) -> Response | None:
         """Return the answer, the caller's to change; None if it is not known."""
-        if asked.version != self._version:
-            self._forget()
-            self._version = asked.version
-        known = self._answers.get(asked.question)
-        return _copy(known) if known else None
+        if version != self._version:
+            self._turn_to(version)
+            self._pause = self._left = min(2 * self._pause + 1, LONGEST_PAUSE)
+        known = self._answers.get(question)
+        if known is None:
+            return None
+        self._pause = self._left = 0
+        return _copy(known)
 
-    def keep(self, asked: Asked, answer: Response) -> None:
-        """Keep an answer, unless the database has another version by now."""
-        if asked.version != self._version or len(answer.body) > LARGEST_BYTES or answer.stream:
+    def keep(self, version: Hashable, question: Question, answer: Response) -> None:
+        """Keep an answer that is true in a version of the database, and none of another one."""
+        if len(answer.body) > LARGEST_BYTES or answer.stream:
             return
         # Others are told anew each time until when they may keep it.
         if "Expires" in answer.headers:
             return
-        size = len(answer.body) + asked.question.size
+        if version != self._version:
+            self._turn_to(version)
+        size = len(answer.body) + question.size
         if self._bytes + size > self.most_bytes:
             self._forget()
         self._bytes += size
-        self._answers[asked.question] = _copy(answer)
+        self._answers[question] = _copy(answer)
+
+    def _turn_to(self, version: Hashable) -> None:
+        self._forget()
+        self._version = version
 
     def _forget(self) -> None:
         self._answers.clear()

@@ -12,6 +12,7 @@ from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
 from kobako.http.idempotency import Once
 from kobako.http.implied import Absent
+from kobako.http.kept import Question
 from kobako.http.log import Summary
 from kobako.http.owners import placed
 from kobako.http.responses import error_response
@@ -66,8 +67,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if serve := step.route.streams.get(step.request.method):
         idempotency.require_no_key(step.request)
         return await serve(Streamed(site, step, summary))
-    asked = asking.asked(site, step, version)
-    if asked and (known := site.kept.find(asked)):
+    question = asking.question(site, step)
+    if question and (known := await _known(site, question, version)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user
         return known
@@ -75,7 +76,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     once = _once(site, step, summary)
     lists, emptied = _writes(site, step, plan, once)
     results: dict[Hashable, Any] = {}
-    expected = foresight.foreseen(_steps(step, plan)) if site.backends.are_far else None
+    expected = foresight.foreseen(_steps(step, plan), question is not None) if site.backends.are_far else None
     response = None
     while response is None:
         try:
@@ -86,11 +87,18 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         except Absent as absent:
             await implied.create(site, absent)
         except NotForeseen:
-            expected = None
+            expected = foresight.and_more(expected)
     await site.listeners.after_commit(tx)
-    if asked:
-        site.kept.keep(asked, response)
+    if question and (version := version or tx.version):
+        site.kept.keep(version, question, response)
     return response
+
+
+async def _known(site: Site, question: Question, version: Hashable) -> Response | None:
+    """Return the answer to a question that is as it was; `version` is the database's, if it is near."""
+    if version is None and site.kept.is_worth_a_look(question):
+        version = await site.backends.ask_version()
+    return None if version is None else site.kept.find(version, question)
 
 
 def _once(site: Site, step: Step, summary: Summary | None) -> Once | None:

@@ -47,6 +47,7 @@ class Transaction:
         "now",
         "permission",
         "storage",
+        "version",
         "when_committed",
         "when_undone",
     )
@@ -59,6 +60,8 @@ class Transaction:
         self.permission: Permission = unit.permission
         self.events = EventLog()
         self.now = backends.clock()
+        # That of the database which all that is read is of, where a far one was to tell.
+        self.version: Hashable = getattr(unit, "version", None)
         # Principals are read once for a request, or a whole batch (section 4.4).
         self.groups: dict[str, frozenset[str]] = {}
         # What requests imply is looked for once, too (`http/implied.py`): the URIs of what is there.
@@ -173,6 +176,10 @@ class Backends:
         What was read after it holds as long as it is the same. Raises BackendUnavailable.
         """
         return self._near.version() if self._near else None
+
+    async def ask_version(self) -> Hashable:
+        """Ask a far database for its version. Raises BackendUnavailable."""
+        return await self._far.ask_version() if self._far else None
 
     def begin(
         self,
