@@ -3,8 +3,8 @@
 Source: reliability, 4.4 step 7.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 
@@ -12,6 +12,9 @@ from kobako.databases.base import BackendUnavailable, TryAgain
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Rows = list[asyncpg.Record]
+
+Send = Callable[[Callable[..., Awaitable[Rows]], Sequence[Any]], Awaitable[None]]
+"""(how statements are run, writes of one kind, in their order): sends them."""
 
 CHUNK = 500
 """How many rows are fetched at a time where there may be very many."""
@@ -50,20 +53,40 @@ def failure(error: BaseException) -> Exception | None:
     return None
 
 
+class Pending(Protocol):
+    """Writes that wait (`postgresql_pending.py`)."""
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        ...
+
+    async def send(self) -> None:
+        """Send them."""
+        ...
+
+    def add(self, send: "Send", write: Any) -> None:
+        """Let another one wait."""
+        ...
+
+
 class Session:
     """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
 
-    __slots__ = ("_connection", "_refusal", "is_lost")
+    __slots__ = ("_connection", "_refusal", "is_lost", "pending")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._refusal: type[Exception] | None = None
+        self.pending: Pending | None = None
+        """Writes that are sent before anything else is."""
         self.is_lost = False
         """Whether nobody knows what the server makes of the last statement: the connection can not be used again."""
 
     async def run(self, sql: str, *values: Any) -> Rows:
         """Run a statement and return its rows. Raises BackendUnavailable, TryAgain."""
-        self._check_not_over()
+        self.check_not_over()
+        if self.pending:
+            await self.pending.send()
         try:
             return await self._connection.fetch(sql, *values)
         except BaseException as error:
@@ -74,7 +97,9 @@ class Session:
 
     async def execute(self, sql: str, timeout_s: float | None = None) -> str:
         """Run statements without values; return the tag of the last. Raises BackendUnavailable, TryAgain."""
-        self._check_not_over()
+        self.check_not_over()
+        if self.pending:
+            await self.pending.send()
         try:
             return await self._connection.execute(sql, timeout=timeout_s)
         except BaseException as error:
@@ -95,7 +120,8 @@ class Session:
         """Refuse statements from now on: outside its unit they would be in somebody else's, or in none."""
         self._refusal = refusal
 
-    def _check_not_over(self) -> None:
+    def check_not_over(self) -> None:
+        """Raise what a unit raises whose time is over."""
         if self._refusal:
             raise self._refusal("the unit of work is over")
 

@@ -15,6 +15,7 @@ import asyncpg
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
 from kobako.databases.postgresql_foreseen import VERSION, AnsweredPermission, AnsweredStorage, ask
 from kobako.databases.postgresql_lists import Lists
+from kobako.databases.postgresql_pending import Pending
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import Connection, Session
 from kobako.permission.postgresql import PostgreSQLPermission
@@ -184,7 +185,8 @@ class VersionUnit(AnsweredUnit):
 class WritingUnit(PostgreSQLUnit):
     """A unit of work that writes: its lists are its own, from its beginning to its commit."""
 
-    __slots__ = ("_emptied", "_places", "depth", "unreleased")
+    __slots__ = ("_emptied", "_places", "pending")
+    pending: Pending
     is_snapshot = False
 
     def __init__(
@@ -199,10 +201,10 @@ class WritingUnit(PostgreSQLUnit):
         super().__init__(pool, clock, begin, asked)
         self._places = places
         self._emptied = emptied
-        self.depth = 0
-        """How many savepoints it is in."""
-        self.unreleased = 0
-        """The depth of the last one that ended, 0 for none."""
+
+    def _use(self, connection: Connection) -> None:
+        super()._use(connection)
+        self.session.pending = self.pending = Pending(self.session)
 
     async def __aenter__(self) -> "WritingUnit":
         """Lock the lists. Where everything is serializable, who waited has too old a snapshot: it begins anew."""
@@ -226,11 +228,18 @@ class WritingUnit(PostgreSQLUnit):
             await self._undo()
             return
         try:
+            await self.pending.send()
             await self.lists.remove_unused()
+            if self.pending.is_lost:
+                raise BackendUnavailable("PostgreSQL: a write of the unit of work had failed")
         except BaseException:
             await self._undo()
             raise
         await self._commit()
+
+    async def _undo(self) -> None:
+        self.pending.forget()
+        await super()._undo()
 
     def savepoint(self) -> "Savepoint":
         """Undo what was done inside when an exception leaves it."""
@@ -238,29 +247,20 @@ class WritingUnit(PostgreSQLUnit):
 
 
 class Savepoint:
-    """A part of a unit that may be undone alone.
+    """A part of a unit that may be undone alone."""
 
-    What ends well is not released before the next part begins, in one journey with it; or never, if none follows.
-    """
-
-    __slots__ = ("_known", "_name", "_unit")
+    __slots__ = ("_known", "_part", "_unit")
 
     def __init__(self, unit: WritingUnit) -> None:
         self._unit = unit
 
     async def __aenter__(self) -> None:
-        unit = self._unit
-        unit.depth += 1
-        self._known, self._name = unit.lists.known(), f"part{unit.depth}"
-        begin, is_left = f"SAVEPOINT {self._name}", unit.unreleased == unit.depth
-        unit.unreleased = 0
-        await unit.session.execute(f"RELEASE {self._name}; {begin}" if is_left else begin)
+        self._known, self._part = self._unit.lists.known(), self._unit.pending.begin_part()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        unit = self._unit
-        unit.unreleased = unit.depth if kind is None else 0
-        unit.depth -= 1
-        if kind and not unit.session.is_lost:
-            # With what was begun inside.
-            await unit.session.execute(f"ROLLBACK TO {self._name}; RELEASE {self._name}")
-            unit.lists.forget_since(self._known)
+        if kind is None:
+            self._unit.pending.end_part(self._part)
+            return
+        await self._unit.pending.undo_part(self._part)
+        if not self._unit.session.is_lost:
+            self._unit.lists.forget_since(self._known)

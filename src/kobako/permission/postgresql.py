@@ -5,9 +5,9 @@ Rows of several objects are written in one order, so that units do not wait for 
 Source: permission contract, objects 22.
 """
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 
-from kobako.databases.postgresql_session import Session
+from kobako.databases.postgresql_session import Rows, Session
 from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED, Acl, by_uri
 
@@ -56,6 +56,17 @@ REPLACE = """
     INSERT INTO aces (bucket, uri, permission, principal)
     SELECT $1, $2, permission, principal FROM wanted ORDER BY principal, permission ON CONFLICT DO NOTHING"""
 
+REPLACE_ALL = """
+    WITH named AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS n (bucket, uri, permission)),
+    wanted AS (
+        SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[]) AS w (bucket, uri, permission, principal)),
+    gone AS (
+        DELETE FROM aces AS a USING named AS n
+        WHERE a.bucket = n.bucket AND a.uri = n.uri AND a.permission = n.permission
+            AND (a.uri, a.permission, a.principal) NOT IN (SELECT uri, permission, principal FROM wanted))
+    INSERT INTO aces (bucket, uri, permission, principal)
+    SELECT * FROM wanted ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING"""
+
 FORGET = """
     WITH f AS (SELECT * FROM unnest($1::text[], $2::text[]) AS f (bucket, uri)),
     left_by_members AS (DELETE FROM members AS m USING f WHERE m.bucket = f.bucket AND m.principal = f.uri),
@@ -88,12 +99,31 @@ MEMBERS = """
         SELECT DISTINCT principal FROM members WHERE principal > $1 ORDER BY principal LIMIT $2) ORDER BY principal"""
 
 
+async def send_acls(run: Callable[..., Awaitable[Rows]], acls: Sequence[tuple[str, Acl]]) -> None:
+    """Set permissions to exactly these principals: of one that is set several times the last counts."""
+    latest: dict[str, dict[str, Collection[str]]] = {}
+    for uri, acl in acls:
+        latest.setdefault(uri, {}).update(acl)
+    named = [(shard(uri), uri, permission) for uri, acl in latest.items() for permission in acl]
+    wanted = [(*each, principal) for each in named for principal in latest[each[1]][each[2]]]
+    if not named:
+        return
+    if len(latest) == 1:
+        [(uri, acl)] = latest.items()
+        names, given = [each[2] for each in wanted], [each[3] for each in wanted]
+        await run(REPLACE, shard(uri), uri, list(acl), names, given)
+    else:
+        columns = [list(each) for each in zip(*wanted, strict=True)] or [[], [], [], []]
+        await run(REPLACE_ALL, *(list(each) for each in zip(*named, strict=True)), *columns)
+
+
 class PostgreSQLPermission:
     """The permissions of one unit of work."""
 
-    __slots__ = ("_run",)
+    __slots__ = ("_run", "_session")
 
     def __init__(self, session: Session) -> None:
+        self._session = session
         self._run = session.run
 
     async def groups(self, user: str) -> frozenset[str]:
@@ -150,9 +180,12 @@ class PostgreSQLPermission:
 
     async def replace(self, uri: str, acl: Acl) -> None:
         """Set the permissions named to exactly these principals."""
-        wanted = [(permission, principal) for permission, principals in acl.items() for principal in principals]
-        names, given = [permission for permission, _ in wanted], [principal for _, principal in wanted]
-        await self._run(REPLACE, shard(uri), uri, list(acl), names, given)
+        # As it is now: it is the caller's, who may change it.
+        write = uri, {permission: tuple(principals) for permission, principals in acl.items()}
+        if self._session.pending is None:
+            await send_acls(self._run, [write])
+        else:
+            self._session.pending.add(send_acls, write)
 
     async def grant(self, acls: Mapping[str, Acl]) -> None:
         """Give permissions on objects, besides those that are given there already."""

@@ -3,7 +3,7 @@
 Source: storage contract, objects 21; reliability 4.4.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import asyncpg
 import msgspec
@@ -119,6 +119,47 @@ RECOMPUTE = f"""
     WHERE {THIS} AND o.id = found.id"""
 
 
+class Put(msgspec.Struct, frozen=True):
+    """An object to put, where its list stands then, and what the list has indexes on."""
+
+    place: Place
+    stored: Stored
+    of_list: int
+    indexes: Sequence[str]
+
+
+Run = Callable[..., Awaitable[Rows]]
+
+
+async def send_puts(run: Run, puts: Sequence[Put]) -> None:
+    """Put objects: those of a list in one statement, of several with one id the last."""
+    by_list: dict[Place, dict[str, Put]] = {}
+    for put in puts:
+        by_list.setdefault(put.place, {})[put.stored.id] = put
+    for place, found in by_list.items():
+        each = list(found.values())
+        if len(each) == 1:
+            await _send_put(run, each[0])
+        else:
+            latest = max(each, key=lambda put: put.of_list)
+            await _send_all(run, place, [put.stored for put in each], latest.of_list, latest.indexes)
+
+
+async def _send_put(run: Run, put: Put) -> None:
+    stored = put.stored
+    values = (stored.id, stored.last_modified, put.of_list, stored.text, comparable(stored.text))
+    if put.indexes:
+        await run(PUT_WITH_KEYS, *_key(put.place), *values, *keys.of_object(stored.text, put.indexes))
+    else:
+        await run(PUT, *_key(put.place), *values)
+
+
+async def _send_all(run: Run, place: Place, found: Sequence[Stored], of_list: int, indexes: Sequence[str]) -> None:
+    columns = [each.id for each in found], [each.last_modified for each in found], *_texts(found)
+    indexed = _columns([keys.of_object(each.text, indexes) for each in found])
+    await run(PUT_ALL, *_key(place), of_list, *columns, *indexed)
+
+
 class PostgreSQLStorage:
     """The storage of one unit of work."""
 
@@ -170,17 +211,19 @@ class PostgreSQLStorage:
         """Create an object or replace all of it. Raises DuplicateTimestamp."""
         state = await self._lists.lock(place)
         assigned = await self._assign(place, state, id, last_modified)
-        values = (*_key(place), id, *assigned, text, comparable(text))
-        try:
-            if state.indexes:
-                await self._run(PUT_WITH_KEYS, *values, *keys.of_object(text, state.indexes))
-            else:
-                await self._run(PUT, *values)
-        except asyncpg.UniqueViolationError as error:
-            taken = f"{assigned.of_object} is the timestamp of another object of {place.parent}"
-            raise DuplicateTimestamp(taken) from error
+        written = Stored(id, assigned.of_object, text)
+        put = Put(place, written, assigned.of_list, state.indexes)
+        if self._session.pending is not None and assigned.of_object > state.last_modified:
+            # Nobody has this timestamp: what is made of it is known.
+            self._session.pending.add(send_puts, put)
+        else:
+            try:
+                await _send_put(self._run, put)
+            except asyncpg.UniqueViolationError as error:
+                taken = f"{assigned.of_object} is the timestamp of another object of {place.parent}"
+                raise DuplicateTimestamp(taken) from error
         self._lists.set(place, msgspec.structs.replace(state, last_modified=assigned.of_list, is_open=True))
-        return Stored(id, assigned.of_object, text)
+        return written
 
     async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
         """Put objects, each with its own timestamp, in one statement."""
@@ -193,9 +236,7 @@ class PostgreSQLStorage:
         for id, text in objects:
             current = versions.following(current, now)
             found.append(Stored(id, current, text))
-        columns = [each.id for each in found], [each.last_modified for each in found], *_texts(found)
-        indexed = _columns([keys.of_object(each.text, state.indexes) for each in found])
-        await self._run(PUT_ALL, *_key(place), current, *columns, *indexed)
+        await _send_all(self._run, place, found, current, state.indexes)
         self._lists.set(place, State(current, True, state.indexes))
         return found
 

@@ -1,0 +1,106 @@
+"""Writes of a unit of work that wait for each other: like ones are sent in one statement.
+
+What a write makes of an object is known before it is sent, as its list is locked. So it waits until something else is
+asked or the unit ends: then all that waits is sent first. The parts of a batch that do nothing but write need no
+savepoint: of one that is undone, nothing was sent. Others get theirs when it is sent what comes after its begin.
+"""
+
+from typing import Any
+
+from kobako.databases.postgresql_session import Send, Session
+
+
+class Part:
+    """A part of a unit that can be undone alone: `name` is that of its savepoint once it has one."""
+
+    __slots__ = ("depth", "name")
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.name = ""
+
+
+class Pending:
+    """What waits to be sent, in its order: writes, and the beginnings of parts that have not ended."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: list[Part | tuple[Send, Any]] = []
+        self.is_lost = False
+        """Whether something could not be sent that was answered for: then nothing of the unit may be kept."""
+        self._depth = 0
+        self._unreleased = 0
+        """The depth of the last savepoint that ended and is still there, 0 for none."""
+
+    def __bool__(self) -> bool:
+        """Tell whether anything waits."""
+        return bool(self._waiting)
+
+    def add(self, send: Send, write: Any) -> None:
+        """Let a write wait. Raises BackendUnavailable when the unit is over."""
+        self._session.check_not_over()
+        self._waiting.append((send, write))
+
+    async def send(self) -> None:
+        """Send all that waits. Raises what the statements raise."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            await self._send(waiting)
+        except BaseException:
+            self.is_lost = True
+            raise
+
+    def forget(self) -> None:
+        """Send nothing: the unit is undone."""
+        self._waiting.clear()
+
+    def begin_part(self) -> Part:
+        """Begin a part."""
+        self._depth += 1
+        part = Part(self._depth)
+        self._waiting.append(part)
+        return part
+
+    def end_part(self, part: Part) -> None:
+        """Keep what a part did. Its savepoint, if it has one, goes before the next one, in one journey; or never."""
+        self._depth -= 1
+        if part.name:
+            self._unreleased = part.depth
+        elif part in self._waiting:
+            self._waiting.remove(part)
+
+    async def undo_part(self, part: Part) -> None:
+        """Undo what a part did."""
+        self._depth -= 1
+        if not part.name:
+            # It is not there where what waits could not be sent.
+            if part in self._waiting:
+                del self._waiting[self._waiting.index(part) :]
+            return
+        self._waiting.clear()
+        self._unreleased = 0
+        if not self._session.is_lost:
+            # With what was begun inside.
+            await self._session.execute(f"ROLLBACK TO {part.name}; RELEASE {part.name}")
+
+    async def _send(self, waiting: list[Part | tuple[Send, Any]]) -> None:
+        writes: dict[Send, list[Any]] = {}
+        for each in waiting:
+            if isinstance(each, Part):
+                await self._send_writes(writes)
+                await self._set_savepoint(each)
+                writes = {}
+            else:
+                writes.setdefault(each[0], []).append(each[1])
+        await self._send_writes(writes)
+
+    async def _set_savepoint(self, part: Part) -> None:
+        name = f"part{part.depth}"
+        release = f"RELEASE part{self._unreleased}; " if self._unreleased == part.depth else ""
+        self._unreleased = 0
+        await self._session.execute(f"{release}SAVEPOINT {name}")
+        part.name = name
+
+    async def _send_writes(self, writes: dict[Send, list[Any]]) -> None:
+        for send, each in writes.items():
+            await send(self._session.run, each)
