@@ -106,7 +106,9 @@ class Answers:
         self._asked = asked
         self._are_true = True
         self._groups = frozenset(principal for principal, *_ in found["group"])
-        self._grants = found["grant"]
+        self._grants: defaultdict[str, list[Row]] = defaultdict(list)
+        for uri, permission, principal, *_ in found["grant"]:
+            self._grants[uri].append((permission, principal))
         self._uris = set(asked.uris)
         self._objects: dict[tuple[Place, str], Stored | None] = {(each.place, each.id): None for each in asked.objects}
         for parent, resource, id, version, text in found["object"]:
@@ -129,7 +131,7 @@ class Answers:
         """Return the (uri, permission) that name one of the principals."""
         _require(self._are_true and self._uris.issuperset(uris))
         _require((self._asked.principals | self._groups).issuperset(principals))
-        return {(uri, name) for uri, name, who, *_ in self._grants if who in principals and uri in uris}
+        return {(uri, name) for uri in uris for name, who in self._grants.get(uri, ()) if who in principals}
 
     def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object."""

@@ -47,6 +47,9 @@ async def plan(site: Site, step: Step, version: Hashable) -> Plan:
     settings = site.settings
     given = batch.read(step.request, site.routes.prefix, settings.batch_max_requests, settings.max_body_size_bytes)
     idempotency.require_none_of_their_own(step.request, given.requests)
+    if version is None:
+        # Of no use later, but all parts that say the same of their sender have the same one.
+        version = object()
     return Plan([await _planned(site, each, version) for each in given.requests], given.is_atomic)
 
 

@@ -41,13 +41,17 @@ PUT_WITH_KEYS = PUT.replace("fields)\n", f"fields, {_KEYS})\n").replace(
 
 PUT_ALL = f"""
     WITH list AS (UPDATE lists SET last_modified = $4, open = true WHERE {THIS})
-    INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields, {_KEYS})
-    SELECT $1, $2, $3, id, version, false, data, fields::jsonb, {_KEYS}
-    FROM unnest($5::text[], $6::bigint[], $7::text[], $8::text[],
-        $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[]) AS o (id, version, data, fields, {_KEYS})
+    INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
+    SELECT $1, $2, $3, id, version, false, data, coalesce(fields, data)::jsonb
+    FROM unnest($5::text[], $6::bigint[], $7::text[], $8::text[]) AS o (id, version, data, fields)
     ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
-        last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields
-    """ + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
+        last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields"""
+
+PUT_ALL_WITH_KEYS = (
+    PUT_ALL.replace("fields)\n", f"fields, {_KEYS})\n")
+    .replace("::jsonb", f"::jsonb, {_KEYS}")
+    .replace("$8::text[])", "$8::text[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])")
+) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
 
 LIVE = f"SELECT id FROM objects WHERE {THIS} AND id = ANY($4::text[]) AND NOT deleted"
 
@@ -105,7 +109,7 @@ SET_STATE = f"UPDATE lists SET last_modified = $4, open = $5, purged_before = $6
 
 RESTORE = f"""
     INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields, {_KEYS})
-    SELECT $1, $2, $3, id, version, deleted, data, fields::jsonb, {_KEYS}
+    SELECT $1, $2, $3, id, version, deleted, data, coalesce(fields, data)::jsonb, {_KEYS}
     FROM unnest($4::text[], $5::bigint[], $6::boolean[], $7::text[], $8::text[],
         $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])
         AS o (id, version, deleted, data, fields, {_KEYS})"""
@@ -156,8 +160,11 @@ async def _send_put(run: Run, put: Put) -> None:
 
 async def _send_all(run: Run, place: Place, found: Sequence[Stored], of_list: int, indexes: Sequence[str]) -> None:
     columns = [each.id for each in found], [each.last_modified for each in found], *_texts(found)
-    indexed = _columns([keys.of_object(each.text, indexes) for each in found])
-    await run(PUT_ALL, *_key(place), of_list, *columns, *indexed)
+    if indexes:
+        indexed = _columns([keys.of_object(each.text, indexes) for each in found])
+        await run(PUT_ALL_WITH_KEYS, *_key(place), of_list, *columns, *indexed)
+    else:
+        await run(PUT_ALL, *_key(place), of_list, *columns)
 
 
 class PostgreSQLStorage:
@@ -367,9 +374,9 @@ def _key(place: Place) -> tuple[str, str, str]:
     return shard(place.parent), place.parent, place.resource
 
 
-def _texts(objects: Sequence[Stored]) -> tuple[list[str], list[str]]:
-    """Return the texts of objects, and what of them is compared."""
-    return [each.text for each in objects], [comparable(each.text) or each.text for each in objects]
+def _texts(objects: Sequence[Stored]) -> tuple[list[str], list[str | None]]:
+    """Return the texts of objects, and what of them is compared, where that is something else."""
+    return [each.text for each in objects], [comparable(each.text) for each in objects]
 
 
 def _columns(found: Sequence[tuple[bytes | None, ...]]) -> list[list[bytes | None]]:
