@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Hashable
 import asyncpg
 import pytest
 
+from kobako.databases import postgresql_connections
 from kobako.databases.base import BackendUnavailable, Foreseen, attempts
 from kobako.databases.connections import Connections
 from kobako.databases.postgresql import PostgreSQLDatabase
@@ -151,6 +152,16 @@ async def test_a_unit_that_was_not_asked_for_it_or_writes_has_no_version(databas
 
 async def test_behind_a_pooler_nobody_can_tell(emptied: str) -> None:
     database = PostgreSQLDatabase(f"{emptied}?pooler=transaction", Clock())
+    await database.open()
+    async with database.foresee(about(RECORDS)) as unit:
+        assert unit.version is None
+    await database.close()
+
+
+async def test_nor_where_other_servers_have_a_part_of_the_data(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An extension that is everywhere stands for one of those.
+    monkeypatch.setattr(postgresql_connections, "SPREADING", ["citus", "plpgsql"])
+    database = PostgreSQLDatabase(emptied, Clock())
     await database.open()
     async with database.foresee(about(RECORDS)) as unit:
         assert unit.version is None

@@ -65,6 +65,7 @@ class PostgreSQLDatabase:
         self._looks = Looks(self._look)
         self._process: int | None = None
         self._is_fit = False
+        self._tells_version = False
 
     async def open(self) -> None:
         """Connect, or leave that to the first unit while there is no answer. Raises UnfitDatabase."""
@@ -96,11 +97,11 @@ class PostgreSQLDatabase:
         self._check_open()
         if lists or emptied:
             return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked)
-        if self._address.has_pooler:
-            # There a statement has its limits in a transaction only, and nobody knows which connections are new.
-            asked = msgspec.structs.replace(asked, is_all=False, with_version=False)
-        unit = AnsweredUnit if asked.is_all else ReadingUnit
-        return unit(self._pool, self._clock, self._begin_with(READ), asked)
+        if not self._tells_version:
+            asked = msgspec.structs.replace(asked, with_version=False)
+        # Behind a pooler a statement has its limits in a transaction only.
+        alone = asked.is_all and not self._address.has_pooler
+        return (AnsweredUnit if alone else ReadingUnit)(self._pool, self._clock, self._begin_with(READ), asked)
 
     async def ask_version(self) -> Hashable:
         """Return what differs once anything was committed: see the contract."""
@@ -155,6 +156,9 @@ class PostgreSQLDatabase:
         if not self._is_fit:
             try:
                 await postgresql_connections.check(connection, self._address.name)
+                # Behind a pooler nobody knows which connections are new.
+                tells = await postgresql_connections.tells_version(connection, self._address.name)
+                self._tells_version = tells and not self._address.has_pooler
             except BaseException:
                 connection.terminate()
                 raise

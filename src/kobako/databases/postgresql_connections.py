@@ -33,6 +33,9 @@ LIMITS = {
 # For short statements compiling costs more than it saves. What a worker was doing that is gone ends soon.
 SETTINGS = {**LIMITS, "application_name": "kobako", "jit": "off", "client_connection_check_interval": "1s"}
 
+SPREADING = ["citus", "postgres_fdw"]
+"""Extensions by which tables are on other servers."""
+
 MOST_PARTITIONS = 1024
 
 REFUSED = ("28", "3D", "42501")
@@ -98,6 +101,14 @@ async def check(connection: Connection, name: str) -> None:
     try:
         check_server(connection, name)
         await postgresql_migrations.check(connection, name)
+    except ERRORS as error:
+        raise told(error, name) from error
+
+
+async def tells_version(connection: Connection, name: str) -> bool:
+    """Tell whether a snapshot says all that is committed: not where other servers have a part of the data."""
+    try:
+        return not await connection.fetchval("SELECT count(*) FROM pg_extension WHERE extname = ANY($1)", SPREADING)
     except ERRORS as error:
         raise told(error, name) from error
 

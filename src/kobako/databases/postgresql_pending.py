@@ -11,12 +11,17 @@ from kobako.databases.postgresql_session import Send, Session
 
 
 class Part:
-    """A part of a unit that can be undone alone: `name` is that of its savepoint once it has one."""
+    """A part of a unit that can be undone alone: `name` is that of its savepoint once it has one.
 
-    __slots__ = ("depth", "name")
+    `depth` is how many it is in, with itself; `begin` how much waited for its savepoint when it began.
+    """
 
-    def __init__(self, depth: int) -> None:
+    __slots__ = ("begin", "depth", "is_over", "name")
+
+    def __init__(self, depth: int, begin: int) -> None:
         self.depth = depth
+        self.begin = begin
+        self.is_over = False
         self.name = ""
 
 
@@ -57,25 +62,22 @@ class Pending:
     def begin_part(self) -> Part:
         """Begin a part."""
         self._depth += 1
-        part = Part(self._depth)
+        part = Part(self._depth, len(self._waiting))
         self._waiting.append(part)
         return part
 
     def end_part(self, part: Part) -> None:
         """Keep what a part did. Its savepoint, if it has one, goes before the next one, in one journey; or never."""
         self._depth -= 1
+        part.is_over = True
         if part.name:
             self._unreleased = part.depth
-        elif part in self._waiting:
-            self._waiting.remove(part)
 
     async def undo_part(self, part: Part) -> None:
         """Undo what a part did."""
         self._depth -= 1
         if not part.name:
-            # It is not there where what waits could not be sent.
-            if part in self._waiting:
-                del self._waiting[self._waiting.index(part) :]
+            del self._waiting[part.begin :]
             return
         self._waiting.clear()
         self._unreleased = 0
@@ -86,12 +88,12 @@ class Pending:
     async def _send(self, waiting: list[Part | tuple[Send, Any]]) -> None:
         writes: dict[Send, list[Any]] = {}
         for each in waiting:
-            if isinstance(each, Part):
+            if not isinstance(each, Part):
+                writes.setdefault(each[0], []).append(each[1])
+            elif not each.is_over:
                 await self._send_writes(writes)
                 await self._set_savepoint(each)
                 writes = {}
-            else:
-                writes.setdefault(each[0], []).append(each[1])
         await self._send_writes(writes)
 
     async def _set_savepoint(self, part: Part) -> None:

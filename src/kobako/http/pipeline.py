@@ -96,9 +96,11 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
 
 async def _known(site: Site, question: Question, version: Hashable) -> Response | None:
     """Return the answer to a question that is as it was; `version` is the database's, if it is near."""
-    if version is None and site.kept.is_worth_a_look(question):
+    if version is None:
+        if not site.kept.is_worth_a_look(question):
+            return None
         version = await site.backends.ask_version()
-    return None if version is None else site.kept.find(version, question)
+    return site.kept.find(version, question)
 
 
 def _once(site: Site, step: Step, summary: Summary | None) -> Once | None:
