@@ -363,8 +363,12 @@ class TestPlans:
                 "INSERT INTO members SELECT 'b' || g, '/buckets/b' || g || '/groups/' || g, 'u' || n FROM"
                 " generate_series(1, 50) AS g, generate_series(1, 100) AS n"
             )
+            await unit.session.run(
+                "INSERT INTO lists (bucket, parent, resource, last_modified, open)"
+                " SELECT 'b' || n, '/buckets/b' || n, 'collection', n, true FROM generate_series(1, 5000) AS n"
+            )
         async with database.begin([RECORDS]) as unit:
-            for table in ("objects", "aces", "members"):
+            for table in ("objects", "aces", "members", "lists"):
                 await unit.session.run(f"ANALYZE {table}")
         return database
 
