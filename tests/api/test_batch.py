@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from tests.api.sharing import B, C, R, create, ids, parts, principal_of, put, serving, statuses
 
+from kobako import Authenticator, Identity, Request
+from kobako.app import App
+from kobako.resources import RESOURCES
+from kobako.settings import Settings
 from kobako.testing.client import Client
 
 
@@ -368,3 +372,20 @@ async def test_an_empty_body_is_none(client: Client) -> None:
 
     assert statuses(answer) == [200, 200, 400, 200]
     assert parts(answer)[1]["body"]["data"]["a"] == 1
+
+
+async def test_the_parts_are_asked_once_whose_they_are(settings: Settings) -> None:
+    """Where the Authorization header tells; whether the database tells its version plays no part."""
+    asked = list[str]()
+
+    async def authenticate(request: Request) -> Identity:
+        asked.append(request.path)
+        return Identity("somebody")
+
+    door = Authenticator("door", authenticate, lasts_s=60)
+    async with Client(App(settings, RESOURCES, authenticators=[door])) as client:
+        answer = await client.batch(*({"method": "PUT", "path": f"/buckets/b{n}"} for n in range(5)))
+
+    assert [each["status"] for each in answer.json["responses"]] == [201] * 5
+    # For the batch itself, and for its parts.
+    assert len(asked) <= 2

@@ -11,8 +11,13 @@ from tests.server.postgresql import WORKERS, environ, migrated
 from tests.server.process import Server, running
 from tests.servers.postgresql import PostgreSQL, Standby
 
+from kobako.databases.base import Foreseen
+from kobako.databases.postgresql import PostgreSQLDatabase
+from kobako.storage.base import Place
+
 pytestmark = pytest.mark.server
 
+PLACE = Place("record", "/buckets/load/collections/load")
 EMPTY = "/v1/buckets/load/collections/empty/records"
 
 
@@ -103,6 +108,17 @@ def test_s26_a_standby_that_lags_answers_its_own_etag_with_its_own_records(
     assert not_changed[0] == 304
     assert ahead[1]["ETag"] == lagging[1]["ETag"]
     assert (later[1]["ETag"], later[2]) == (primary_headers["ETag"], primary_body)
+
+
+async def test_the_version_of_a_standby_is_told_to_nobody(standby: Standby, primary: PostgreSQL) -> None:
+    """S26: its snapshot says the same before and after it has replayed some commits, so no answer is given again."""
+    asked = Foreseen(user=None, principals=frozenset(), uris=("/buckets/load",), place=PLACE, with_version=True)
+    for server in (standby, primary):
+        database = PostgreSQLDatabase(server.url("kobako"), lambda: 1)
+        await database.open()
+        async with database.foresee(asked) as unit:
+            assert (unit.version is None) == (await database.ask_version() is None) == (server is standby)
+        await database.close()
 
 
 def test_without_readonly_a_write_to_a_standby_is_a_503_that_the_log_explains(
