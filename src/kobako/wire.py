@@ -8,8 +8,10 @@ Source: reliability, I24 to I26; RFC 9112.
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from kobako.http.asgi import WHOLE
 from kobako.protocol import jsontext
 from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, UrlTooLong
 from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_QUERY
@@ -19,6 +21,8 @@ MAX_URL: Final = 65_535
 
 MAX_HEAD: Final = MAX_QUERY + MAX_HEADER_SIZE + 32 * 1024
 """Bytes of a request before its body: what is allowed fits, and much of what is not can be told of in detail."""
+
+EXTENSIONS: Final[dict[str, dict[object, object]]] = {WHOLE: {}}
 
 HEAD: Final = b"HTTP/1.1 "
 """What a head begins with; what else does waits no longer than one."""
@@ -66,6 +70,33 @@ class Together:
             self._transport.write(head)
 
 
+class Cycle(RequestResponseCycle):
+    """A request and its answer. One that is all there is sent at once, as it was made: the headers were looked at."""
+
+    async def send(self, message: Any) -> None:
+        """Send an answer, or a part of it."""
+        if message["type"] != WHOLE:
+            await super().send(message)
+            return
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started, self.waiting_for_100_continue = True, False
+        own = [b"%b: %b\r\n" % each for each in self.default_headers]
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[message["status"]], *own, message["head"], end, message["body"])))
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+
+# There is no other way to say which one it makes.
+httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]
+
+
 class Connection(HttpToolsProtocol):
     """A connection, and the requests on it, one after the other."""
 
@@ -99,6 +130,11 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("")
         elif self._head and not self._timer:
             self._timer = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def on_message_begin(self) -> None:
+        """Begin to read a request."""
+        super().on_message_begin()
+        self.scope["extensions"] = EXTENSIONS
 
     def on_headers_complete(self) -> None:
         """Begin to answer a request. Raises UrlTooLong."""

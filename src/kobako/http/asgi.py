@@ -20,6 +20,15 @@ from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Re
 
 Scope = MutableMapping[str, Any]
 
+WHOLE: Final = "kobako.response"
+"""The message of an answer that is all there, where the server has this extension: `status`, `head` (the lines of its
+headers, without the last break), `body`."""
+
+_OTHERWISE: Final = frozenset({"Connection", "WWW-Authenticate"})
+"""Headers that take more than a line that is sent."""
+
+_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+
 _HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?", re.ASCII)
 """What a Host header may be: one host, and a port; it goes into the URLs of answers (RFC 9110, 7.2)."""
 
@@ -46,7 +55,7 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         response = await answer(site, request)
     if incoming and not incoming.is_over:
         response.headers["Connection"] = "close"
-    await _send(request, response, receive, send, incoming)
+    await _send(request, response, scope, receive, send, incoming)
 
 
 def _require_measure(scope: Scope) -> None:
@@ -142,12 +151,17 @@ async def _body(headers: dict[str, str], incoming: Incoming, limit: int) -> byte
 
 
 async def _send(
-    request: Request, response: Response, receive: Receive, send: Send, unread: Incoming | None = None
+    request: Request, response: Response, scope: Scope, receive: Receive, send: Send, unread: Incoming | None = None
 ) -> None:
     is_empty = request.method == "HEAD" or response.status in (204, 304)
-    headers = _raw(response.headers)
     if request.method != "HEAD" and response.status != 304:
-        headers.append((b"content-length", str(0 if is_empty else response.size).encode()))
+        response.headers["Content-Length"] = str(0 if is_empty else response.size)
+    is_whole = response.headers and response.stream is None and (unread is None or unread.is_over)
+    if is_whole and WHOLE in scope.get("extensions", ()) and _OTHERWISE.isdisjoint(response.headers):
+        body = b"" if is_empty else response.body
+        await send({"type": WHOLE, "status": response.status, "head": _head(response.headers), "body": body})
+        return
+    headers = _raw(response.headers)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if response.stream and not is_empty:
         await send_stream(response.stream, receive, send)
@@ -168,6 +182,28 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     challenges = headers["WWW-Authenticate"].split("\n")
     once = {name: value for name, value in headers.items() if name != "WWW-Authenticate"}
     return [*_raw(once), *((b"www-authenticate", each.encode("latin-1", "replace")) for each in challenges)]
+
+
+def _head(headers: Mapping[str, str]) -> bytes:
+    """Return the lines of headers. Raises RuntimeError for a value that would be more than one line."""
+    head = "\r\n".join([_PREFIXES[name] + value for name, value in headers.items()]).encode("latin-1", "replace")
+    breaks = len(headers) - 1
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        raise RuntimeError(f"Invalid HTTP headers: {headers}")
+    return head
+
+
+class _Prefixes(dict[str, str]):
+    """What begins the lines of headers. Raises RuntimeError for a name that is none (RFC 9110, 5.1)."""
+
+    def __missing__(self, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise RuntimeError(f"Invalid HTTP header name: {name}")
+        self[name] = prefix = f"{name.lower()}: "
+        return prefix
+
+
+_PREFIXES: Final = _Prefixes()
 
 
 class _Names(dict[str, bytes]):
