@@ -1,11 +1,17 @@
 """Objects: read, put, patched in three dialects, deleted; what of them is answered; their ids (HTTP API, 10, 11)."""
 
 import asyncio
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.conftest import SETTINGS
 
+from kobako import IdGenerator
 from kobako.testing.client import Answer, Client
+
+ALWAYS_R = IdGenerator(re.compile(r"r"), lambda: "r")
 
 LIST = "/buckets/b/collections/c/records"
 OBJECT = f"{LIST}/r"
@@ -197,6 +203,17 @@ async def test_a_post_of_a_known_id_returns_what_is_there(client: Client) -> Non
     created = await client.post(LIST, {"id": "r", "n": 1})
 
     response = await client.post(LIST, {"id": "r", "n": 2}, {"read": ["bob"]})
+
+    assert (created.status, response.status) == (201, 200)
+    assert response.json == created.json == (await client.get(OBJECT)).json
+
+
+@pytest.mark.parametrize("settings", [replace(SETTINGS, id_generators={"record": f"{__name__}.ALWAYS_R"})])
+async def test_a_post_whose_new_id_is_there_returns_what_is_there(client: Client) -> None:
+    """Only of ids that are never made again nobody asks whether they are there."""
+    created = await client.post(LIST, {"n": 1})
+
+    response = await client.post(LIST, {"n": 2})
 
     assert (created.status, response.status) == (201, 200)
     assert response.json == created.json == (await client.get(OBJECT)).json

@@ -18,7 +18,7 @@ def foreseen(steps: Sequence[Step], with_version: bool) -> Foreseen | None:
     about = [each for each in steps if _is_about_objects(each)]
     is_single = len(steps) == 1
     objects = tuple(Sought(each.target.place, each.target.id, each.target.uri) for each in about if each.target.id)
-    if not about or any(each.sender != about[0].sender for each in about) or not (objects or is_single):
+    if not about or any(each.sender != about[0].sender for each in about):
         return None
     identity, added = about[0].sender.identity, about[0].sender.added
     caller = authenticated(identity.user, identity.principals | added) if identity else anonymous(added)
@@ -39,10 +39,7 @@ def and_more(expected: Foreseen | None) -> Foreseen | None:
 
 
 def _is_about_objects(step: Step) -> bool:
-    if step.route.kind not in ("object", "list") or step.target.resource.owned or step.implies:
-        return False
-    # The id of what is created is not known yet.
-    return step.request.method != "POST"
+    return step.route.kind in ("object", "list") and not step.target.resource.owned and not step.implies
 
 
 def _reads_little(step: Step) -> bool:

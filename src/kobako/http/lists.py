@@ -76,10 +76,11 @@ async def post_list(call: Call) -> Response:
         await objects.timestamp(tx, call.target)
     data = given.body.data or {}
     target = call.target.at(data["id"] if "id" in data else _new_id(resource, given))
+    is_new = "id" not in data and resource.ids.never_again
     checks.require_id(target)
     inputs.negotiate(call.request, (inputs.JSON,))
-    old = await objects.find(tx, target)
-    rights = await access.rights(tx, call.caller, target)
+    old = None if is_new else await objects.find(tx, target)
+    rights = await access.rights(tx, call.caller, target, is_new=is_new)
     old = rights.seen(old)
     if old:
         rights.require_on_object("read")

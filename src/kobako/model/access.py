@@ -142,14 +142,14 @@ class Rights(msgspec.Struct, frozen=True):
         return not right.grants.isdisjoint(self.held) or not self.by_settings.isdisjoint(right.actions)
 
 
-async def rights(tx: Transaction, caller: Caller, target: Target) -> Rights:
+async def rights(tx: Transaction, caller: Caller, target: Target, *, is_new: bool = False) -> Rights:
     """Look up what a caller may do at a target: one operation, for the object and all it is in.
 
-    In a list of their own a user may do everything, and nobody else anything.
+    One that `is_new` has no ACL. In a list of their own a user may do everything, and nobody else anything.
     """
     if target.resource.owned:
         return Rights(caller, target, frozenset(), ALL if caller.user == target.place.parent else frozenset())
-    uris = inheritance.lineage(target)
+    uris = inheritance.ancestors(target) if is_new else inheritance.lineage(target)
     held = await tx.permission.granted(caller.principals, uris) if uris else frozenset[Grant]()
     return await _decided(tx, caller, target, held)
 

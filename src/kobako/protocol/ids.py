@@ -19,10 +19,14 @@ _ALPHANUMERIC = string.ascii_letters + string.digits
 
 
 class IdGenerator(msgspec.Struct, frozen=True):
-    """A pattern that ids match as a whole, and a function that makes one; without it, whoever creates has to say."""
+    """A pattern that ids match as a whole, and a function that makes one; without it, whoever creates has to say.
+
+    `never_again`: nobody has had an id that it makes, so nothing is looked for under it.
+    """
 
     pattern: re.Pattern[str]
     generate: Callable[[], str] | None = None
+    never_again: bool = False
 
     def accepts(self, id: object) -> bool:
         """Tell whether an object may have this id.
@@ -43,10 +47,10 @@ def _name() -> str:
 
 _NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 
-UUID4: Final = IdGenerator(re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), _uuid4)
+UUID4: Final = IdGenerator(re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), _uuid4, True)
 """Version 4, in lower case: the default."""
 
-RELAXED_UUID: Final = IdGenerator(_NAME_PATTERN, _uuid4)
+RELAXED_UUID: Final = IdGenerator(_NAME_PATTERN, _uuid4, True)
 """Names, of which new ones are UUIDs."""
 
 NAME: Final = IdGenerator(_NAME_PATTERN, _name)
