@@ -11,7 +11,6 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from kobako.http.asgi import WHOLE
 from kobako.protocol import jsontext
 from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, UrlTooLong
 from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_QUERY
@@ -21,8 +20,6 @@ MAX_URL: Final = 65_535
 
 MAX_HEAD: Final = MAX_QUERY + MAX_HEADER_SIZE + 32 * 1024
 """Bytes of a request before its body: what is allowed fits, and much of what is not can be told of in detail."""
-
-EXTENSIONS: Final[dict[str, dict[object, object]]] = {WHOLE: {}}
 
 HEAD: Final = b"HTTP/1.1 "
 """What a head begins with; what else does waits no longer than one."""
@@ -71,21 +68,18 @@ class Together:
 
 
 class Cycle(RequestResponseCycle):
-    """A request and its answer. One that is all there is sent at once, as it was made: the headers were looked at."""
+    """A request and its answer."""
 
-    async def send(self, message: Any) -> None:
-        """Send an answer, or a part of it."""
-        if message["type"] != WHOLE:
-            await super().send(message)
-            return
+    async def send_whole(self, status: int, head: bytes, body: bytes) -> None:
+        """Send an answer that is all there, as it was made: nothing in its headers is about the connection."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
             return
         self.response_started, self.waiting_for_100_continue = True, False
         own = [b"%b: %b\r\n" % each for each in self.default_headers]
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[message["status"]], *own, message["head"], end, message["body"])))
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], *own, head, end, body)))
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
@@ -130,11 +124,6 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("")
         elif self._head and not self._timer:
             self._timer = self.loop.call_later(HEAD_S, self.transport.close)
-
-    def on_message_begin(self) -> None:
-        """Begin to read a request."""
-        super().on_message_begin()
-        self.scope["extensions"] = EXTENSIONS
 
     def on_headers_complete(self) -> None:
         """Begin to answer a request. Raises UrlTooLong."""

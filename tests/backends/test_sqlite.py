@@ -18,6 +18,7 @@ import pytest
 from kobako.databases import sqlite_fitness, sqlite_migrations, sqlite_session
 from kobako.databases.base import BackendUnavailable, UnfitDatabase
 from kobako.databases.sqlite import SQLiteDatabase
+from kobako.databases.sqlite_session import ROWS_IN_A_TURN
 from kobako.permission import sqlite as permission
 from kobako.protocol import jsontext
 from kobako.protocol.filters import MEANINGS
@@ -465,6 +466,7 @@ class TestLongReads:
     """A query that would take minutes is ended: nobody can keep the connections, or all who write, for so long."""
 
     ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    ENDLESS_ROWS = ENDLESS.replace("max(i)", "i")
 
     async def test_a_statement_that_reads_for_too_long_is_ended(
         self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
@@ -508,9 +510,7 @@ class TestLongReads:
             pytest.param(Selection(filters=NEW, limit=10_001), False, id="the same, in large pages"),
             pytest.param(Selection(filters=(*NEW, Filter("n", Operator.EQ, 7))), False, id="the same, filtered"),
             pytest.param(Selection(filters=NEW, sort=(Sort("n"),)), True, id="in another order"),
-            pytest.param(Selection(filters=(Filter("last_modified", Operator.GT, 1),)), True, id="one that finds much"),
-            pytest.param(Selection(filters=(Filter("last_modified", Operator.NOT, 1),)), True, id="no bound"),
-            pytest.param(Selection(), True, id="all"),
+            pytest.param(Selection(filters=(Filter("n", Operator.NOT, 7),)), True, id="one that finds much"),
         ],
     )
     async def test_what_may_go_through_many_objects_leaves_the_event_loop(
@@ -533,6 +533,61 @@ class TestLongReads:
         assert {each.id for each in found} == {each.id for each in select(objects, selection)}
         assert count == len(found)
         assert bool(asides) == leaves
+
+    @pytest.mark.parametrize(
+        "selection",
+        [
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.GT, 1),)), id="one that finds much"),
+            pytest.param(Selection(filters=(Filter("last_modified", Operator.NOT, 1),)), id="no bound"),
+            pytest.param(Selection(limit=ROWS_IN_A_TURN), id="as many as in a turn"),
+            pytest.param(Selection(limit=2 * ROWS_IN_A_TURN + 1), id="a page of many, and one more"),
+            pytest.param(Selection(), id="all"),
+        ],
+    )
+    async def test_many_objects_that_follow_each_other_are_read_in_turns(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, selection: Selection
+    ) -> None:
+        monkeypatch.setattr(sqlite_session.Session, "aside", None)
+        objects = [Stored(f"r{n}", n, f'{{"n":{n}}}') for n in range(1, 3 * ROWS_IN_A_TURN)]
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with database.begin([RECORDS]) as unit:
+            unit.storage._restore(ListState(RECORDS, len(objects), True), objects)  # type: ignore[attr-defined]
+        async with database.begin() as unit:
+            other = asyncio.create_task(count_turns())
+            found = await unit.storage.list(RECORDS, selection)
+            other.cancel()
+
+        assert {each.id for each in found} == {each.id for each in select(objects, selection)}
+        assert turns == len(found) // ROWS_IN_A_TURN
+
+    async def test_a_read_in_turns_is_ended_as_well(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_session, "LONGEST_READ_S", 0.05)
+        with pytest.raises(BackendUnavailable):
+            async with database.begin() as unit:
+                await unit.session.read_in_turns(self.ENDLESS_ROWS, ())
+        assert await database.check()
+
+    async def test_a_unit_goes_on_after_a_read_in_turns_was_cancelled(self, database: SQLiteDatabase) -> None:
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.put(RECORDS, "a", "{}")
+            reading = asyncio.create_task(unit.session.read_in_turns(self.ENDLESS_ROWS, ()))  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            await unit.storage.put(RECORDS, "b", "{}")
+
+        async with database.begin() as unit:
+            assert len(await unit.storage.list(RECORDS)) == 2
 
     async def test_a_read_that_is_cancelled_leaves_no_complaint_behind(self, database: SQLiteDatabase) -> None:
         complaints = list[object]()

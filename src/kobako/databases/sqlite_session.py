@@ -5,7 +5,10 @@ whole list, or writes thousands of rows, goes through `aside`; apsw lets other t
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from itertools import islice
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import apsw
@@ -21,6 +24,9 @@ LONGEST_READ_S = 30.0
 
 LONGEST_READ_TO_WRITE_S = 3.0
 """The same in a unit that writes: all others wait for it, and give up after 5 s."""
+
+ROWS_IN_A_TURN = 500
+"""Rows that are read before others have their turn: less than half a millisecond."""
 
 # Errors that are no defect of ours: the file, the disk, the locks. Others go through as they are.
 UNAVAILABLE = (
@@ -65,6 +71,27 @@ class Session:
         except UNAVAILABLE as error:
             raise self._failed(error) from error
 
+    async def read_in_turns(self, sql: str, bindings: Sequence[Any]) -> Rows:
+        """Run a statement that finds each row at once, however many there are: others have their turns in between.
+
+        Raises BackendUnavailable, too, when the unit reads for too long.
+        """
+        # Not in a thread: the driver lets go of the interpreter at each row, and threads that take it from each
+        # other then take thrice the time.
+        rows: Rows = []
+        began = time.monotonic()
+        try:
+            with closing(self._execute(sql, bindings)) as found:
+                while part := list(islice(found, ROWS_IN_A_TURN)):
+                    rows += part
+                    if len(part) == ROWS_IN_A_TURN:
+                        await asyncio.sleep(0)
+                        self._require_time(began)
+        except UNAVAILABLE as error:
+            raise self._failed(error) from error
+        self._left_s -= time.monotonic() - began
+        return rows
+
     def run_many(self, sql: str, bindings: Iterable[Sequence[Any]]) -> None:
         """Run a statement that returns nothing once for each set of values."""
         for each in bindings:
@@ -103,6 +130,10 @@ class Session:
     def end(self) -> None:
         """Refuse statements from now on: outside its unit they would be in somebody else's, or in none."""
         self._execute = _refuse
+
+    def _require_time(self, began: float) -> None:
+        if time.monotonic() - began > self._left_s:
+            raise BackendUnavailable("SQLite: a unit of work went through lists for too long")
 
     def _failed(self, error: Exception) -> BackendUnavailable:
         # A full disk may end the whole transaction: what follows must not be committed by itself.

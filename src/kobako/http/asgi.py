@@ -4,7 +4,7 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 """
 
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from typing import Any, Final
@@ -20,11 +20,10 @@ from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Re
 
 Scope = MutableMapping[str, Any]
 
-WHOLE: Final = "kobako.response"
-"""The message of an answer that is all there, where the server has this extension: `status`, `head` (the lines of its
-headers, without the last break), `body`."""
+SendWhole = Callable[[int, bytes, bytes], Awaitable[None]]
+"""(status, the lines of the headers, body): sends an answer that is all there."""
 
-_OTHERWISE: Final = frozenset({"Connection", "WWW-Authenticate"})
+_OTHERWISE: Final = frozenset({"Connection", "Transfer-Encoding", "WWW-Authenticate"})
 """Headers that take more than a line that is sent."""
 
 _NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
@@ -55,7 +54,7 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         response = await answer(site, request)
     if incoming and not incoming.is_over:
         response.headers["Connection"] = "close"
-    await _send(request, response, scope, receive, send, incoming)
+    await _send(request, response, receive, send, incoming)
 
 
 def _require_measure(scope: Scope) -> None:
@@ -151,15 +150,14 @@ async def _body(headers: dict[str, str], incoming: Incoming, limit: int) -> byte
 
 
 async def _send(
-    request: Request, response: Response, scope: Scope, receive: Receive, send: Send, unread: Incoming | None = None
+    request: Request, response: Response, receive: Receive, send: Send, unread: Incoming | None = None
 ) -> None:
     is_empty = request.method == "HEAD" or response.status in (204, 304)
     if request.method != "HEAD" and response.status != 304:
         response.headers["Content-Length"] = str(0 if is_empty else response.size)
-    is_whole = response.headers and response.stream is None and (unread is None or unread.is_over)
-    if is_whole and WHOLE in scope.get("extensions", ()) and _OTHERWISE.isdisjoint(response.headers):
-        body = b"" if is_empty else response.body
-        await send({"type": WHOLE, "status": response.status, "head": _head(response.headers), "body": body})
+    is_whole = response.stream is None and (unread is None or unread.is_over)
+    if is_whole and (send_whole := _send_whole_by(send)) and _OTHERWISE.isdisjoint(response.headers):
+        await send_whole(response.status, _head(response.headers), b"" if is_empty else response.body)
         return
     headers = _raw(response.headers)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -175,6 +173,11 @@ async def _send(
         await send({"type": "http.response.body", "body": body})
 
 
+def _send_whole_by(send: Send) -> SendWhole | None:
+    """Return how our server sends an answer at once; None for other servers, and for who looks at what is sent."""
+    return getattr(getattr(send, "__self__", None), "send_whole", None)
+
+
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     if "WWW-Authenticate" not in headers:
         return [(_NAMES[name], value.encode("latin-1", "replace")) for name, value in headers.items()]
@@ -186,9 +189,8 @@ def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 def _head(headers: Mapping[str, str]) -> bytes:
     """Return the lines of headers. Raises RuntimeError for a value that would be more than one line."""
-    head = "\r\n".join([_PREFIXES[name] + value for name, value in headers.items()]).encode("latin-1", "replace")
-    breaks = len(headers) - 1
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+    head = "".join([f"{_PREFIXES[name]}{value}\r\n" for name, value in headers.items()]).encode("latin-1", "replace")
+    if head.count(b"\n") != len(headers) or head.count(b"\r") != len(headers) or b"\0" in head:
         raise RuntimeError(f"Invalid HTTP headers: {headers}")
     return head
 

@@ -166,7 +166,11 @@ class SQLiteStorage:
 
     async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
         """Return the objects selected, in their order."""
-        rows = await self._read(place, selection, sql.page)
+        if _is_direct(selection):
+            statement = sql.page(DIALECT, place.parent, place.resource, selection, ())
+            rows = await self._session.read_in_turns(*statement)
+        else:
+            rows = await self._read(place, selection, sql.page)
         return [Stored(id, version, text, deleted == 1) for id, version, text, deleted in rows]
 
     async def count(self, place: Place, selection: Selection = EVERYTHING) -> int:
@@ -263,7 +267,7 @@ class SQLiteStorage:
         name = (place.parent, place.resource)
         rows = self._run(INDEXES, name) if sql.uses_indexes(selection) else []
         indexes = jsontext.decode(rows[0][0]) if rows else ()
-        is_light = _is_short(selection) or self._effort(name, selection, indexes) < MANY
+        is_light = _is_few(selection) or self._effort(name, selection, indexes) < MANY
         if not is_light and _is_page(selection) and not sql.is_ordered_by_index(selection, indexes):
             # Where many have a value, a page of them is found sooner in the order of the list.
             indexes = ()
@@ -339,11 +343,13 @@ def _is_page(selection: Selection) -> bool:
     return selection.limit is not None and selection.limit <= LONGEST_PAGE
 
 
-def _is_short(selection: Selection) -> bool:
-    """Tell whether an index leads to the objects selected, and only few come."""
-    if selection.ids is not None and len(selection.ids) < MANY:
-        return True
-    if not _is_page(selection):
+def _is_few(selection: Selection) -> bool:
+    return selection.ids is not None and len(selection.ids) < MANY
+
+
+def _is_direct(selection: Selection) -> bool:
+    """Tell whether an index leads from each object selected to the next."""
+    if selection.ids is not None or len(selection.filters) > FEW_FILTERS:
         return False
     fields = {each.field for each in selection.sort} | {each.field for each in selection.filters}
     return fields <= {"last_modified"} and not any(each.operator is Operator.LIKE for each in selection.filters)
