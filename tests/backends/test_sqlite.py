@@ -30,7 +30,7 @@ from kobako.storage.selecting import select
 from kobako.storage.sqlite import MANY
 from kobako.storage.sqlite_columns import DIALECT
 from kobako.testing import Clock, DatabaseContract, PermissionContract, StorageContract
-from kobako.testing.fixtures import RECORDS, Refused, get, ids, put, read
+from kobako.testing.fixtures import RECORDS, Refused, get, ids, put, read, refused
 
 
 @pytest.fixture
@@ -460,6 +460,67 @@ class TestSQL:
             rows = unit.session.run("SELECT purged_before, last_modified FROM lists")
 
         assert rows == [(last + 1, last + 1)]
+
+
+class TestGrantsInAWritingUnit:
+    """What a unit that writes has asked about ACLs it does not ask again: nobody else writes meanwhile."""
+
+    ALICE = ("/buckets/a", "write")
+    PRINCIPALS = ("basicauth:alice", "system.Everyone")
+
+    async def granted(self, unit: Any) -> set[tuple[str, str]]:
+        return set(await unit.permission.granted(self.PRINCIPALS, ["/buckets/a", "/buckets/b"]))
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What each question about ACLs asked for, as JSON text."""
+        asked, run = list[str](), sqlite_session.Session.run
+
+        def note(self: sqlite_session.Session, statement: str, values: Any = ()) -> Any:
+            if statement == permission.GRANTED:
+                asked.append(values[1])
+            return run(self, statement, values)
+
+        monkeypatch.setattr(sqlite_session.Session, "run", note)
+        return asked
+
+    async def test_each_object_is_asked_for_once(self, database: SQLiteDatabase, asked: list[str]) -> None:
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.grant({"/buckets/a": {"write": ["basicauth:alice"]}})
+            found = [await self.granted(unit) for _ in range(2)]
+            await unit.permission.granted(self.PRINCIPALS, ["/buckets/a", "/buckets/c"])
+            assert await unit.permission.granted(["basicauth:bob"], ["/buckets/a"]) == set()
+
+        assert found == [{self.ALICE}] * 2
+        assert asked == ['["/buckets/a","/buckets/b"]', '["/buckets/c"]', '["/buckets/a"]']
+
+    @pytest.mark.parametrize(
+        ("act", "left"),
+        [
+            pytest.param(lambda acls: acls.replace("/buckets/a", {"write": []}), set(), id="replace"),
+            pytest.param(lambda acls: acls.forget(["/buckets"]), set(), id="forget"),
+            pytest.param(lambda acls: acls.erase("basicauth:alice"), set(), id="erase"),
+            pytest.param(
+                lambda acls: acls.grant({"/buckets/b": {"read": ["system.Everyone"]}}),
+                {ALICE, ("/buckets/b", "read")},
+                id="grant",
+            ),
+        ],
+    )
+    async def test_what_is_written_is_asked_again(
+        self, database: SQLiteDatabase, act: Callable[[Any], Any], left: set[tuple[str, str]]
+    ) -> None:
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.grant({"/buckets/a": {"write": ["basicauth:alice"]}})
+            assert await self.granted(unit) == {self.ALICE}
+            with refused():
+                async with unit.savepoint():
+                    await act(unit.permission)
+                    assert await self.granted(unit) == left
+                    raise Refused
+            assert await self.granted(unit) == {self.ALICE}
+            await act(unit.permission)
+            assert await self.granted(unit) == left
 
 
 class TestLongReads:

@@ -254,16 +254,17 @@ class WritingUnit(SQLiteUnit):
 
     def savepoint(self) -> "Savepoint":
         """Undo what was done inside when an exception leaves it."""
-        return Savepoint(self.session)
+        return Savepoint(self)
 
 
 class Savepoint:
     """A part of a unit that may be undone alone. Of the same names SQLite means the innermost."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_session", "_unit")
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, unit: WritingUnit) -> None:
+        self._unit = unit
+        self._session = unit.session
 
     async def __aenter__(self) -> None:
         self._session.run("SAVEPOINT part")
@@ -272,6 +273,7 @@ class Savepoint:
         if not self._session.is_over:
             if kind is not None:
                 self._session.run("ROLLBACK TO part")
+                self._unit.permission.look_again()
             self._session.run("RELEASE part")
 
 

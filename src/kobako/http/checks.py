@@ -57,10 +57,13 @@ def require_readonly_fields(target: Target, data: JsonObject, old: JsonObject) -
         raise InvalidParameters([Problem("body", each, f"Cannot modify {each}") for each in changed])
 
 
-def with_readonly_fields(target: Target, data: JsonObject, old: JsonObject) -> JsonObject:
+def with_readonly_fields(target: Target, data: JsonObject, old: Stored) -> JsonObject:
     """Return what replaces an object, with the fields that stay as they are. Raises InvalidParameters."""
-    kept = {each: old[each] for each in target.resource.readonly_fields if each in old}
-    require_readonly_fields(target, data := {**kept, **data}, old)
+    if not target.resource.readonly_fields:
+        return data
+    before = old.data()
+    kept = {each: before[each] for each in target.resource.readonly_fields if each in before}
+    require_readonly_fields(target, data := {**kept, **data}, before)
     return data
 
 

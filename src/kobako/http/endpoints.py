@@ -73,7 +73,7 @@ async def put_object(call: Call) -> Response:
         # Only the permissions change; the object gets a new version all the same.
         data = old.data() if old else {}
     if old:
-        data = checks.with_readonly_fields(target, data, old.data())
+        data = checks.with_readonly_fields(target, data, old)
     data = rights.admit(data, old)
     old_acl = await tx.permission.acl(target.uri) if old else {}
     acl = acls.with_owner(acls.replaced(old_acl, given.body.permissions), checks.owner(call, rights))

@@ -77,15 +77,20 @@ class Kept(dict[Any, Any]):
 
 
 class SQLitePermission:
-    """The permissions of one unit of work; one that only reads has what was `kept` of earlier ones."""
+    """The permissions of one unit of work.
 
-    __slots__ = ("_kept", "_known", "_run", "_session")
+    One that only reads has what was `kept` of earlier ones; one that writes, alone until its end, what it asked itself.
+    """
+
+    __slots__ = ("_granted", "_kept", "_known", "_run", "_session")
 
     def __init__(self, session: Session, kept: Kept | None = None) -> None:
         self._session = session
         self._run = session.run
         self._kept = kept
         self._known: Kept | None = None
+        # Of a unit that writes: principals -> URI -> what they are granted there.
+        self._granted: dict[frozenset[str], dict[str, set[tuple[str, str]]]] = {}
 
     async def groups(self, user: str) -> frozenset[str]:
         """Return the principals of a user."""
@@ -112,6 +117,8 @@ class SQLitePermission:
 
     async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
         """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
+        if self._kept is None:
+            return self._granted_here(frozenset(principals), uris)
         known, asked = self._answers(), (frozenset(principals), tuple(uris))
         if asked in known:
             return known[asked]  # type: ignore[no-any-return]
@@ -119,6 +126,26 @@ class SQLitePermission:
         if sum(map(len, uris)) <= LONGEST_KEPT:
             known[asked] = found
         return found
+
+    def _granted_here(self, principals: frozenset[str], uris: Collection[str]) -> Set[tuple[str, str]]:
+        """Return the same in a unit that writes: each object is looked for once, until its ACL changes."""
+        known = self._granted.setdefault(principals, {})
+        if unknown := [uri for uri in uris if uri not in known]:
+            known.update((uri, set()) for uri in unknown)
+            for uri, permission in self._run(GRANTED, (_array(principals), _array(unknown))):
+                known[uri].add((uri, permission))
+        found = set[tuple[str, str]]().union(*[known[uri] for uri in uris])
+        if len(known) > MOST_KEPT:
+            known.clear()
+        return found
+
+    def look_again(self, uris: Collection[str] | None = None) -> None:
+        """Take nothing for known of the ACLs of these objects; None: of any, for what was written may be undone."""
+        if uris is None:
+            self._granted.clear()
+        for known in self._granted.values():
+            for uri in uris or ():
+                known.pop(uri, None)
 
     async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
         """Return the ids of the objects directly below `parent` that are shared with a principal."""
@@ -157,6 +184,7 @@ class SQLitePermission:
 
     async def replace(self, uri: str, acl: Acl) -> None:
         """Set the permissions named to exactly these principals."""
+        self.look_again([uri])
         for permission, principals in acl.items():
             self._run("DELETE FROM aces WHERE uri = ? AND permission = ?", (uri, permission))
             rows = [(principal, uri, permission) for principal in principals]
@@ -164,6 +192,7 @@ class SQLitePermission:
 
     async def grant(self, acls: Mapping[str, Acl]) -> None:
         """Give permissions on objects, besides those that are given there already."""
+        self.look_again(acls)
         rows = [
             (principal, uri, permission)
             for uri, acl in acls.items()
@@ -174,10 +203,12 @@ class SQLitePermission:
 
     async def forget(self, uris: Collection[str]) -> None:
         """Remove all that is known of these objects and of everything under them."""
+        self.look_again()
         await self._write_all([FORGET_ACES, FORGET_MEMBERS], [(uri,) for uri in uris])
 
     async def erase(self, principal: str) -> None:
         """Remove a principal wherever it is."""
+        self.look_again()
         await self._session.aside(self._run, "DELETE FROM aces WHERE principal = ?", (principal,))
         await self._session.aside(self._run, "DELETE FROM members WHERE principal = ?1 OR user = ?1", (principal,))
 

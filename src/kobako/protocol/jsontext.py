@@ -50,6 +50,11 @@ def decode(text: bytes | str) -> Any:
     return value
 
 
+def decode_kept(text: str) -> Any:
+    """Return the value of a JSON text that is kept: it was made of a value within the limits."""
+    return _decoder.decode(text)
+
+
 def _may_break_a_limit(text: bytes | str) -> bool:
     """Tell whether a value has to be looked at, by its text: that takes a fraction of the time."""
     nul, brace, bracket, digits = _SIGNS_IN_BYTES if isinstance(text, bytes) else _SIGNS

@@ -25,12 +25,15 @@ SCALARS = (*TIMESTAMPS, "_limit", "_token", "id")
 SHORT = 200
 """Characters of a query string that is kept, decoded: the same ones come again and again."""
 
+_OF_ASCII = re.compile("[^%]*(?:%[0-7][0-9A-Fa-f][^%]*)*")
+"""What needs no decoding to see that it is UTF-8."""
+
 _INTEGER = re.compile(r"-?[0-9]{1,25}")
 
 
 def require_text(query: str) -> None:
     """Raise BadRequest for a query string that is not UTF-8; bytes that are not are lone surrogates here."""
-    if query.isascii() and "%" not in query:
+    if query.isascii() and ("%" not in query or _OF_ASCII.fullmatch(query)):
         return
     try:
         unquote_to_bytes(query).decode()

@@ -56,7 +56,7 @@ class Stored(msgspec.Struct, frozen=True):
     def data(self) -> JsonObject:
         """Return the whole object, decoded: a new dict at each call."""
         data: JsonObject = {"id": self.id, "last_modified": self.last_modified}
-        data.update(jsontext.decode(self.text))
+        data.update(jsontext.decode_kept(self.text))
         return data
 
 

@@ -41,7 +41,7 @@ def of_object(text: str, fields: Sequence[str]) -> tuple[bytes | None, ...]:
     """Return what all columns have for an object with this text, in a list that declares these fields."""
     if not fields:
         return NONE
-    data = jsontext.decode(text)
+    data = jsontext.decode_kept(text)
     found = tuple(key(ordering.value_at(data, each)) for each in fields)
     return found + NONE[len(found) :]
 

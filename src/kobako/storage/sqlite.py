@@ -4,6 +4,7 @@ Source: storage contract, objects 21; reliability 4.5.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -251,7 +252,7 @@ class SQLiteStorage:
     def _restore(self, state: ListState, objects: Sequence[Stored]) -> None:
         name = (state.place.parent, state.place.resource)
         rows = self._run(RESTORE, (*name, state.timestamp, state.is_open, state.purged_before))
-        list_id, indexes = rows[0][0], jsontext.decode(rows[0][1])
+        list_id, indexes = rows[0][0], _declared(rows[0][1])
         self._session.run_many(INSERT, (_row(list_id, each, indexes) for each in objects))
 
     def _state(self, place: Place) -> tuple[int, int] | None:
@@ -266,7 +267,7 @@ class SQLiteStorage:
         """Run a statement, in a thread if it goes through many objects, or looks at each many times."""
         name = (place.parent, place.resource)
         rows = self._run(INDEXES, name) if sql.uses_indexes(selection) else []
-        indexes = jsontext.decode(rows[0][0]) if rows else ()
+        indexes: Sequence[str] = _declared(rows[0][0]) if rows else ()
         is_light = _is_few(selection) or self._effort(name, selection, indexes) < MANY
         if not is_light and _is_page(selection) and not sql.is_ordered_by_index(selection, indexes):
             # Where many have a value, a page of them is found sooner in the order of the list.
@@ -307,7 +308,7 @@ class SQLiteStorage:
         if indexes == NO_INDEXES:
             self._run(PUT, (list_id, id, version, text))
         else:
-            found = keys.of_object(text, jsontext.decode(indexes))
+            found = keys.of_object(text, _declared(indexes))
             self._run(PUT_WITH_KEYS, (list_id, id, version, text, *found))
 
     def _delete(self, place: Place, ids: Sequence[str], wanted: int | None) -> Sequence[Stored]:
@@ -332,6 +333,11 @@ class SQLiteStorage:
         else:
             self._run(REMOVE_UNDER, (uri,))
             self._run(PURGE_UNDER, (uri, self._clock()))
+
+
+@lru_cache(256)
+def _declared(indexes: str) -> tuple[str, ...]:
+    return tuple(jsontext.decode_kept(indexes))
 
 
 def _row(list_id: int, stored: Stored, indexes: Sequence[str]) -> tuple[Any, ...]:
