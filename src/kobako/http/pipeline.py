@@ -61,18 +61,18 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         raise InvalidParameters([refused])
     if step.route.offline:
         return await step.route.offline(site, step.request)
-    # Before anything is read: what is committed from now on makes another one.
-    version = site.backends.version()
-    step = await placed(site, step, version)
+    # The version of a database that is near, before anything is read: what is committed from now on makes another.
+    near = site.backends.version()
+    step = await placed(site, step, near)
     if serve := step.route.streams.get(step.request.method):
         idempotency.require_no_key(step.request)
         return await serve(Streamed(site, step, summary))
     question = asking.question(site, step)
-    if question and (known := await _known(site, question, version)):
+    if question and (known := await _known(site, question, near)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user
         return known
-    plan = await batches.plan(site, step, version) if step.route.kind == "batch" else None
+    plan = await batches.plan(site, step, near) if step.route.kind == "batch" else None
     once = _once(site, step, summary)
     lists, emptied = _writes(site, step, plan, once)
     results: dict[Hashable, Any] = {}
@@ -89,7 +89,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         except NotForeseen:
             expected = foresight.and_more(expected)
     await site.listeners.after_commit(tx)
-    if question and (version := version or tx.version):
+    if question and (version := near or tx.version):
         site.kept.keep(version, question, response)
     return response
 
