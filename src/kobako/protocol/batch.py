@@ -4,7 +4,7 @@ Source: HTTP API, section 12.
 """
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import unquote
@@ -20,7 +20,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 MAX_PATH: Final = MAX_QUERY
 """Characters of a part's path, with its query."""
 
-_MEMBERS: Final = ("method", "path", "headers", "body")
+_MEMBERS: Final = frozenset({"method", "path", "headers", "body"})
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -48,12 +48,12 @@ def read(request: Request, prefix: str, limit: int | None, max_size: int) -> Bat
     missing = [
         Problem("body", f"requests.{position}.path", "Required")
         for position, each in enumerate(body["requests"])
-        if "path" not in {**defaults, **each}
+        if "path" not in each and "path" not in defaults
     ]
     if missing:
         raise InvalidParameters(missing[:MAX_PROBLEMS])
     requests = list(_requests(request, body["requests"], defaults, prefix, max_size))
-    if any(_is_batch(each.path, prefix) for each in requests):
+    if any("batch" in each.path and _is_batch(each.path, prefix) for each in requests):
         raise invalid("body", "requests", "Recursive call on /batch endpoint is forbidden.")
     return Batch(requests, body.get("atomic", False))
 
@@ -76,7 +76,9 @@ def _entry(request: Request, response: Response) -> str:
     # Some clients look a member up in every body, that of a 304 too.
     body = '""' if request.method == "HEAD" else response.body.decode() or "{}"
     # A path that could not be read is shown as far as JSON text may hold it.
-    path = request.path.encode(errors="replace").decode().replace("\x00", "?")
+    path = request.path
+    if not path.isprintable():
+        path = path.encode(errors="replace").decode().replace("\x00", "?")
     return (
         f'{{"status":{response.status},"path":{jsontext.encode(path)},'
         f'"headers":{jsontext.encode(response.headers)},"body":{body}}}'
@@ -88,8 +90,9 @@ def _requests(
 ) -> Iterator[Request]:
     """Yield each part as a request. Raises RequestTooLarge at once where defaults multiply what was sent."""
     size = 0
+    headers = {name: value for name, value in whole.headers.items() if name != "content-length"}
     for each in parts:
-        made = _request(whole, _completed(_without_nulls(each), defaults), prefix)
+        made = _request(whole, headers, _completed(_without_nulls(each), defaults), prefix)
         size += len(made.body)
         if size > max_size:
             raise RequestTooLarge(f"The bodies of all requests are larger than the limit of {max_size} bytes.")
@@ -100,20 +103,21 @@ def _completed(given: Any, defaults: Any) -> Any:
     """Return a request with what it does not say itself; objects are completed, all the way down."""
     if not isinstance(given, dict) or not isinstance(defaults, dict):
         return given
-    merged = {name: _completed(value, defaults.get(name)) for name, value in given.items()}
-    return {**defaults, **merged}
+    merged = {**defaults, **given}
+    for name in defaults.keys() & given.keys():
+        merged[name] = _completed(given[name], defaults[name])
+    return merged
 
 
 def _without_nulls(part: JsonObject) -> JsonObject:
     return {name: value for name, value in part.items() if not (name == "method" and value is None)}
 
 
-def _request(whole: Request, part: JsonObject, prefix: str) -> Request:
+def _request(whole: Request, inherited: Mapping[str, str], part: JsonObject, prefix: str) -> Request:
     path, _, query = part["path"].partition("?")
     if not (path == prefix or path.startswith(prefix + "/")):
         path = prefix + path
-    headers = {name: value for name, value in whole.headers.items() if name != "content-length"}
-    headers.update((name.lower(), value) for name, value in part.get("headers", {}).items())
+    headers = {**inherited, **{name.lower(): value for name, value in part.get("headers", {}).items()}}
     body = part.get("body")
     if body:
         headers["content-type"] = "application/json; charset=utf-8"
@@ -157,8 +161,8 @@ def _part_faults(name: str, part: Any) -> Iterator[Problem]:
     if not isinstance(part, dict):
         yield payload.not_a_mapping(name, part)
         return
-    unknown = {key: value for key, value in part.items() if key not in _MEMBERS}
-    if unknown:
+    if not part.keys() <= _MEMBERS:
+        unknown = {key: value for key, value in part.items() if key not in _MEMBERS}
         yield Problem("body", name, f'Unrecognized keys in mapping: "{payload.shown(unknown)}"')
     method, path, headers = part.get("method"), part.get("path"), part.get("headers", {})
     if method is not None and method not in METHODS:

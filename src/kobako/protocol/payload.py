@@ -27,6 +27,8 @@ class Body(msgspec.Struct, frozen=True):
     permissions: GivenPermissions | None = None
 
 
+_MEMBERS: Final = frozenset({"data", "permissions"})
+
 EMPTY: Final = Body()
 
 
@@ -81,8 +83,8 @@ def _faults(value: Any, permissions: Sequence[str]) -> Iterator[Problem]:
     if not isinstance(value, dict):
         yield not_a_mapping("", value)
         return
-    unknown = {name: each for name, each in value.items() if name not in ("data", "permissions")}
-    if unknown:
+    if not value.keys() <= _MEMBERS:
+        unknown = {name: each for name, each in value.items() if name not in _MEMBERS}
         yield Problem("body", "", f'Unrecognized keys in mapping: "{shown(unknown)}"')
     if "data" in value and not isinstance(value["data"], dict):
         yield not_a_mapping("data", value["data"])
