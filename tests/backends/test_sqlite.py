@@ -473,12 +473,12 @@ class TestGrantsInAWritingUnit:
 
     @pytest.fixture
     def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """What each question about ACLs asked for, as JSON text."""
+        """The objects whose ACL was read, each time."""
         asked, run = list[str](), sqlite_session.Session.run
 
         def note(self: sqlite_session.Session, statement: str, values: Any = ()) -> Any:
-            if statement == permission.GRANTED:
-                asked.append(values[1])
+            if statement == permission.ACES:
+                asked.append(values[0])
             return run(self, statement, values)
 
         monkeypatch.setattr(sqlite_session.Session, "run", note)
@@ -490,9 +490,25 @@ class TestGrantsInAWritingUnit:
             found = [await self.granted(unit) for _ in range(2)]
             await unit.permission.granted(self.PRINCIPALS, ["/buckets/a", "/buckets/c"])
             assert await unit.permission.granted(["basicauth:bob"], ["/buckets/a"]) == set()
+            assert await unit.permission.acl("/buckets/a") == {"write": ["basicauth:alice"]}
 
         assert found == [{self.ALICE}] * 2
-        assert asked == ['["/buckets/a","/buckets/b"]', '["/buckets/c"]', '["/buckets/a"]']
+        assert asked == ["/buckets/a", "/buckets/b", "/buckets/c"]
+
+    @pytest.mark.parametrize("many", [permission.FEW - 1, permission.FEW, permission.FEW + 1])
+    async def test_of_a_long_acl_is_asked_what_matters(
+        self, database: SQLiteDatabase, asked: list[str], many: int
+    ) -> None:
+        others = [f"basicauth:user{number:03}" for number in range(many)]
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.grant({"/buckets/a": {"write": ["basicauth:alice"], "read": others}})
+        async with database.begin() as unit:
+            found = [await self.granted(unit) for _ in range(2)]
+            acl = await unit.permission.acl("/buckets/a")
+
+        assert found == [{self.ALICE}] * 2
+        assert acl == {"read": others, "write": ["basicauth:alice"]}
+        assert asked == ["/buckets/a", "/buckets/b"]
 
     @pytest.mark.parametrize(
         ("act", "left"),

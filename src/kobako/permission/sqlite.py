@@ -6,7 +6,7 @@ Source: permission contract, objects 22.
 from collections.abc import Collection, Mapping, Set
 from typing import Any
 
-from kobako.databases.sqlite_session import Session
+from kobako.databases.sqlite_session import Rows, Session
 from kobako.permission.base import AUTHENTICATED, Acl, by_uri
 from kobako.protocol import jsontext
 
@@ -17,9 +17,17 @@ MOST_KEPT = 2000
 """Answers that a connection keeps."""
 
 LONGEST_KEPT = 1000
-"""Characters of the URIs that they are about: anybody may ask for some that fill a whole request."""
+"""Characters of a URI that they are about: anybody may ask for one that fills a whole request."""
+
+FEW = 10
+"""Rows of an ACL that is read whole: of a longer one, what it says of those who ask is looked for."""
+
+FEW_OBJECTS = 5
+"""So many are looked for one by one: an object, and what it is in."""
 
 GROUPS = "SELECT principal FROM members WHERE user IN (?, ?)"
+
+ACES = f"SELECT permission, principal FROM aces WHERE uri = ? LIMIT {FEW + 1}"
 
 # One look into the index for each pair of a principal and an object, however long the ACLs are.
 GRANTED = """
@@ -82,22 +90,24 @@ class SQLitePermission:
     One that only reads has what was `kept` of earlier ones; one that writes, alone until its end, what it asked itself.
     """
 
-    __slots__ = ("_granted", "_kept", "_known", "_run", "_session")
+    __slots__ = ("_aces", "_kept", "_known", "_run", "_session")
 
     def __init__(self, session: Session, kept: Kept | None = None) -> None:
         self._session = session
         self._run = session.run
         self._kept = kept
         self._known: Kept | None = None
-        # Of a unit that writes: principals -> URI -> what they are granted there.
-        self._granted: dict[frozenset[str], dict[str, set[tuple[str, str]]]] = {}
+        # Of a unit that writes: URI -> its ACL.
+        self._aces: dict[str, Rows | None] = {}
 
     async def groups(self, user: str) -> frozenset[str]:
         """Return the principals of a user."""
         known = self._answers()
-        if user not in known:
-            known[user] = frozenset([principal for (principal,) in self._run(GROUPS, (user, AUTHENTICATED))])
-        return known[user]  # type: ignore[no-any-return]
+        # URIs are the other names there.
+        name = ("groups", user)
+        if name not in known:
+            known[name] = frozenset([principal for (principal,) in self._run(GROUPS, (user, AUTHENTICATED))])
+        return known[name]  # type: ignore[no-any-return]
 
     def _answers(self) -> dict[Any, Any]:
         """Return the answers that are true in this unit: where it writes, none."""
@@ -117,35 +127,36 @@ class SQLitePermission:
 
     async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
         """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
-        if self._kept is None:
-            return self._granted_here(frozenset(principals), uris)
-        known, asked = self._answers(), (frozenset(principals), tuple(uris))
-        if asked in known:
-            return known[asked]  # type: ignore[no-any-return]
-        found = frozenset(self._run(GRANTED, (_array(principals), _array(uris))))
-        if sum(map(len, uris)) <= LONGEST_KEPT:
-            known[asked] = found
+        if len(uris) > FEW_OBJECTS:
+            return frozenset(self._run(GRANTED, (_array(principals), _array(uris))))
+        acls = {uri: self._short_acl(uri) for uri in uris}
+        found = {
+            (uri, permission)
+            for uri, aces in acls.items()
+            for permission, principal in aces or ()
+            if principal in principals
+        }
+        if long := [uri for uri, aces in acls.items() if aces is None]:
+            found.update(self._run(GRANTED, (_array(principals), _array(long))))
         return found
 
-    def _granted_here(self, principals: frozenset[str], uris: Collection[str]) -> Set[tuple[str, str]]:
-        """Return the same in a unit that writes: each object is looked for once, until its ACL changes."""
-        known = self._granted.setdefault(principals, {})
-        if unknown := [uri for uri in uris if uri not in known]:
-            known.update((uri, set()) for uri in unknown)
-            for uri, permission in self._run(GRANTED, (_array(principals), _array(unknown))):
-                known[uri].add((uri, permission))
-        found = set[tuple[str, str]]().union(*[known[uri] for uri in uris])
-        if len(known) > MOST_KEPT:
-            known.clear()
+    def _short_acl(self, uri: str) -> Rows | None:
+        """Return the (permission, principal) of an ACL, None where there are many: asked once, until it may change."""
+        known: dict[Any, Any] = self._aces if self._kept is None else self._answers()
+        if uri in known:
+            return known[uri]  # type: ignore[no-any-return]
+        rows = self._run(ACES, (uri,))
+        found = rows if len(rows) <= FEW else None
+        if len(uri) <= LONGEST_KEPT:
+            known[uri] = found
         return found
 
     def look_again(self, uris: Collection[str] | None = None) -> None:
         """Take nothing for known of the ACLs of these objects; None: of any, for what was written may be undone."""
         if uris is None:
-            self._granted.clear()
-        for known in self._granted.values():
-            for uri in uris or ():
-                known.pop(uri, None)
+            self._aces.clear()
+        for uri in uris or ():
+            self._aces.pop(uri, None)
 
     async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
         """Return the ids of the objects directly below `parent` that are shared with a principal."""
@@ -162,8 +173,11 @@ class SQLitePermission:
 
     async def acl(self, uri: str) -> dict[str, list[str]]:
         """Return the ACL of an object."""
+        aces = self._short_acl(uri)
+        if aces is None:
+            aces = self._run("SELECT permission, principal FROM aces WHERE uri = ?", (uri,))
         acl: dict[str, list[str]] = {}
-        for permission, principal in self._run("SELECT permission, principal FROM aces WHERE uri = ?", (uri,)):
+        for permission, principal in aces:
             acl.setdefault(permission, []).append(principal)
         return acl
 
