@@ -20,7 +20,7 @@ from tests.servers.postgresql import PostgreSQL
 from bench import dataset, filling, rounds, scale_report
 from bench.__main__ import about_machine
 from bench.contenders.kinto_api import BUCKET, login, uri_of, user_id
-from bench.contenders.kobako import Kobako, KobakoForgetful, KobakoPostgreSQL
+from bench.contenders.kobako import Kobako, KobakoForgetful, KobakoPostgreSQLForgetful
 from bench.filling import Record
 from bench.load import Job, run
 from bench.scale_report import BACKENDS, COLLECTIONS, RECORDS, Growth
@@ -115,7 +115,7 @@ def _started(sizes: Sequence[Size]) -> Iterator[list[tuple[str, Size, Kobako]]]:
         servers: list[tuple[str, Size, Kobako]] = []
         for backend in BACKENDS:
             for size in sizes:
-                server = KobakoForgetful() if backend == "SQLite" else KobakoPostgreSQL(database)
+                server = KobakoForgetful() if backend == "SQLite" else KobakoPostgreSQLForgetful(database)
                 stack.callback(server.remove)
                 server.name = f"{backend}-{size.collections}-{size.records}"
                 rounds.tell(f"filling {server.name}")

@@ -51,7 +51,7 @@ class Growth:
 READING = """
 Each size is a database of its own with a Kobako of its own, one worker; all are measured in turns, and a figure is the
 median of the rounds. Records have about 300 bytes of JSON, and belong to who asks. The requests of a kind are up to
-1,000 different ones, spread over all that there is; each was asked once before, and on SQLite no answers are kept
+1,000 different ones, spread over all that there is; each was asked once before, and no answers are kept
 (`kobako.kept_answers_bytes = 0`), which would not show what grows. The filter is for a field with a declared index, and
 finds 10 records whatever the size. PostgreSQL is as it comes (128 MB of buffers), and what its processes take is added
 to what Kobako takes.

@@ -168,6 +168,7 @@ class KobakoPostgreSQL(Kobako):
 
     name, title = "kobako-postgresql", "Kobako, PostgreSQL"
     database: PostgreSQL
+    options = ""
 
     def __init__(self, database: PostgreSQL) -> None:
         self.database = database
@@ -179,9 +180,13 @@ class KobakoPostgreSQL(Kobako):
 
     def prepare(self) -> None:
         self.database.sql(f'CREATE DATABASE "{self.name}"')
-        self.ini = SECTION.format(secret=UNSAFE_SECRET) + "".join(
-            f"kobako.{part}_backend = postgresql\nkobako.{part}_url = {self.url}\n"
-            for part in ("storage", "permission", "cache")
+        self.ini = (
+            SECTION.format(secret=UNSAFE_SECRET)
+            + "".join(
+                f"kobako.{part}_backend = postgresql\nkobako.{part}_url = {self.url}\n"
+                for part in ("storage", "permission", "cache")
+            )
+            + self.options
         )
         super().prepare()
         subprocess.run([sys.executable, "-m", "kobako", "migrate"], cwd=self.folder, check=True, capture_output=True)
@@ -197,6 +202,12 @@ class KobakoPostgreSQL(Kobako):
         connection = await asyncpg.connect(self.url)
         await connection.execute("VACUUM ANALYZE")
         await connection.close()
+
+
+class KobakoPostgreSQLForgetful(KobakoPostgreSQL):
+    """The same without keeping answers, on a database of its own."""
+
+    options = UNKEPT
 
 
 class KobakoPostgreSQLUnkept(KobakoPostgreSQL):
