@@ -644,6 +644,33 @@ class TestLongReads:
         assert {each.id for each in found} == {each.id for each in select(objects, selection)}
         assert turns == len(found) // ROWS_IN_A_TURN
 
+    async def test_a_page_behind_many_tombstones_is_read_in_a_thread(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_session, "LONGEST_TURN_S", 0.0)
+        asides = list[str]()
+        read_aside = sqlite_session.Session.read_aside
+
+        async def note(self: sqlite_session.Session, statement: str, values: Any) -> Any:
+            asides.append(statement)
+            return await read_aside(self, statement, values)
+
+        monkeypatch.setattr(sqlite_session.Session, "read_aside", note)
+        gone = [Stored(f"r{number:04}", number, '{"deleted":true}', True) for number in range(10, 5000)]
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.restore(ListState(RECORDS, 5000, True), [Stored("first", 1, "{}"), *gone])
+            assert not await unit.storage.list(
+                RECORDS, Selection(filters=(Filter("last_modified", Operator.GT, 4990),))
+            )
+            assert asides == []
+            found = await unit.storage.list(RECORDS, Selection(limit=101))
+            await unit.storage.put(RECORDS, "second", "{}")
+
+        assert [each.id for each in found] == ["first"]
+        assert len(asides) == 1
+        async with database.begin() as unit:
+            assert len(await unit.storage.list(RECORDS)) == 2
+
     async def test_a_read_in_turns_is_ended_as_well(
         self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:

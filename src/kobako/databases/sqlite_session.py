@@ -28,6 +28,12 @@ LONGEST_READ_TO_WRITE_S = 3.0
 ROWS_IN_A_TURN = 500
 """Rows that are read before others have their turn: less than half a millisecond."""
 
+LONGEST_TURN_S = 0.005
+"""How long a statement may look for these rows in the event loop."""
+
+STEPS = 5000
+"""Instructions of SQLite's after which that is looked at: less than half a millisecond."""
+
 # Errors that are no defect of ours: the file, the disk, the locks. Others go through as they are.
 UNAVAILABLE = (
     apsw.BusyError,
@@ -78,8 +84,18 @@ class Session:
         """
         # Not in a thread: the driver lets go of the interpreter at each row, and threads that take it from each
         # other then take thrice the time.
+        try:
+            return await self._read_in_turns(sql, bindings)
+        except apsw.InterruptError:
+            # It passes much that is not asked for: tombstones.
+            return await self.read_aside(sql, bindings)
+        except UNAVAILABLE as error:
+            raise self._failed(error) from error
+
+    async def _read_in_turns(self, sql: str, bindings: Sequence[Any]) -> Rows:
         rows: Rows = []
-        began = time.monotonic()
+        began = turn_began = time.monotonic()
+        self._connection.set_progress_handler(lambda: time.monotonic() - turn_began > LONGEST_TURN_S, STEPS)
         try:
             with closing(self._execute(sql, bindings)) as found:
                 while part := list(islice(found, ROWS_IN_A_TURN)):
@@ -87,8 +103,9 @@ class Session:
                     if len(part) == ROWS_IN_A_TURN:
                         await asyncio.sleep(0)
                         self._require_time(began)
-        except UNAVAILABLE as error:
-            raise self._failed(error) from error
+                        turn_began = time.monotonic()
+        finally:
+            self._connection.set_progress_handler(None)
         self._left_s -= time.monotonic() - began
         return rows
 
