@@ -545,6 +545,19 @@ class TestLongReads:
     ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     ENDLESS_ROWS = ENDLESS.replace("max(i)", "i")
 
+    @pytest.fixture
+    def asides(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The statements that were run in a thread."""
+        asides = list[str]()
+        read_aside = sqlite_session.Session.read_aside
+
+        async def note(self: sqlite_session.Session, statement: str, values: Any) -> Any:
+            asides.append(statement)
+            return await read_aside(self, statement, values)
+
+        monkeypatch.setattr(sqlite_session.Session, "read_aside", note)
+        return asides
+
     async def test_a_statement_that_reads_for_too_long_is_ended(
         self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -591,16 +604,8 @@ class TestLongReads:
         ],
     )
     async def test_what_may_go_through_many_objects_leaves_the_event_loop(
-        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, selection: Selection, leaves: bool
+        self, database: SQLiteDatabase, asides: list[str], selection: Selection, leaves: bool
     ) -> None:
-        asides = list[str]()
-        read_aside = sqlite_session.Session.read_aside
-
-        async def note(self: sqlite_session.Session, statement: str, values: Any) -> Any:
-            asides.append(statement)
-            return await read_aside(self, statement, values)
-
-        monkeypatch.setattr(sqlite_session.Session, "read_aside", note)
         objects = [Stored(f"r{n}", n, f'{{"n":{n}}}') for n in range(1, MANY + 10)]
         async with database.begin([RECORDS]) as unit:
             await unit.storage.restore(ListState(RECORDS, MANY + 10, True), objects)
@@ -624,6 +629,8 @@ class TestLongReads:
     async def test_many_objects_that_follow_each_other_are_read_in_turns(
         self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, selection: Selection
     ) -> None:
+        # However busy the machine is.
+        monkeypatch.setattr(sqlite_session, "LONGEST_TURN_S", 60)
         monkeypatch.setattr(sqlite_session.Session, "aside", None)
         objects = [Stored(f"r{n}", n, f'{{"n":{n}}}') for n in range(1, 3 * ROWS_IN_A_TURN)]
         turns = 0
@@ -645,17 +652,9 @@ class TestLongReads:
         assert turns == len(found) // ROWS_IN_A_TURN
 
     async def test_a_page_behind_many_tombstones_is_read_in_a_thread(
-        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+        self, database: SQLiteDatabase, asides: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sqlite_session, "LONGEST_TURN_S", 0.0)
-        asides = list[str]()
-        read_aside = sqlite_session.Session.read_aside
-
-        async def note(self: sqlite_session.Session, statement: str, values: Any) -> Any:
-            asides.append(statement)
-            return await read_aside(self, statement, values)
-
-        monkeypatch.setattr(sqlite_session.Session, "read_aside", note)
         gone = [Stored(f"r{number:04}", number, '{"deleted":true}', True) for number in range(10, 5000)]
         async with database.begin([RECORDS]) as unit:
             await unit.storage.restore(ListState(RECORDS, 5000, True), [Stored("first", 1, "{}"), *gone])
@@ -680,7 +679,10 @@ class TestLongReads:
                 await unit.session.read_in_turns(self.ENDLESS_ROWS, ())
         assert await database.check()
 
-    async def test_a_unit_goes_on_after_a_read_in_turns_was_cancelled(self, database: SQLiteDatabase) -> None:
+    async def test_a_unit_goes_on_after_a_read_in_turns_was_cancelled(
+        self, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_session, "LONGEST_TURN_S", 60)
         async with database.begin([RECORDS]) as unit:
             await unit.storage.put(RECORDS, "a", "{}")
             reading = asyncio.create_task(unit.session.read_in_turns(self.ENDLESS_ROWS, ()))  # type: ignore[attr-defined]

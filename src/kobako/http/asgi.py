@@ -24,7 +24,7 @@ SendWhole = Callable[[int, bytes, bytes], Awaitable[None]]
 """(status, the lines of the headers, body): sends an answer that is all there."""
 
 _OTHERWISE: Final = frozenset({"Connection", "Transfer-Encoding", "WWW-Authenticate"})
-"""Headers that take more than a line that is sent."""
+"""Headers that a server acts on, or that take several lines."""
 
 _NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 

@@ -20,7 +20,8 @@ from kobako.storage.sqlite_columns import DIALECT
 MANY = 500
 """From so many rows on a statement leaves the event loop: a change of threads costs as much as these."""
 
-LONGEST_PAGE = 1000
+LONGEST_PAGE = 1001
+"""Objects that a page of 1,000 asks for: one more tells whether another page follows."""
 
 FEW_FILTERS = 10
 """With more of them a statement may take long on few rows, too: a query string has room for a thousand."""
