@@ -22,7 +22,7 @@ from kobako.databases.sqlite_session import ROWS_IN_A_TURN
 from kobako.permission import sqlite as permission
 from kobako.protocol import jsontext
 from kobako.protocol.filters import MEANINGS
-from kobako.protocol.selection import Filter, Operator, Selection, Sort
+from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
 from kobako.storage import sql
 from kobako.storage import sqlite as storage
 from kobako.storage.base import DuplicateTimestamp, ListState, Stored
@@ -615,6 +615,37 @@ class TestLongReads:
         assert {each.id for each in found} == {each.id for each in select(objects, selection)}
         assert count == len(found)
         assert bool(asides) == leaves
+
+    @pytest.mark.parametrize(("value", "leaves"), [("few", False), ("many", True), ("none", False)])
+    async def test_what_an_index_leads_to_is_read_at_once_where_it_is_not_much(
+        self, database: SQLiteDatabase, asides: list[str], value: str, leaves: bool
+    ) -> None:
+        """Nobody counts beforehand; a statement that takes long is given up, and counted."""
+        objects = [Stored(f"r{n}", n, f'{{"f":"{"few" if n % 100 == 0 else "many"}"}}') for n in range(1, 3000)]
+        selection = Selection(filters=(Filter("f", Operator.EQ, value),), sort=(Sort("f"), *NEWEST_FIRST))
+        async with database.begin([RECORDS]) as unit:
+            await unit.storage.restore(ListState(RECORDS, 3000, True), objects)
+            await unit.storage.index(RECORDS, ["f"])
+
+        async with database.begin() as unit:
+            found = await unit.storage.list(RECORDS, selection)
+            count = await unit.storage.count(RECORDS, selection)
+
+        assert list(found) == select(objects, selection)
+        assert count == len(found)
+        assert bool(asides) == leaves
+
+    @pytest.mark.parametrize(
+        ("value", "looks"),
+        [("short", False), (7, False), (None, False), (True, False), ("x" * 200, True), (2**60, True)],
+    )
+    def test_what_a_key_tells_nobody_looks_for_in_the_json(self, value: Any, looks: bool) -> None:
+        for operator, wanted in ((Operator.EQ, value), (Operator.IN, (value, "other"))):
+            selection = Selection(filters=(Filter("f", operator, wanted),))
+            for compiled in (sql.page, sql.count):
+                statement, _ = compiled(DIALECT, RECORDS.parent, RECORDS.resource, selection, ("f",))
+                assert ("json" in statement) == looks
+                assert "json" in compiled(DIALECT, RECORDS.parent, RECORDS.resource, selection)[0]
 
     @pytest.mark.parametrize(
         "selection",

@@ -34,6 +34,9 @@ LONGEST_TURN_S = 0.005
 STEPS = 5000
 """Instructions of SQLite's after which that is looked at: less than half a millisecond."""
 
+SHORT_STEPS = 10_000
+"""Instructions after which a statement is no short one: about a millisecond, or 500 rows."""
+
 # Errors that are no defect of ours: the file, the disk, the locks. Others go through as they are.
 UNAVAILABLE = (
     apsw.BusyError,
@@ -62,12 +65,12 @@ def unavailable(error: BaseException) -> BackendUnavailable:
 class Session:
     """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
 
-    __slots__ = ("_connection", "_execute", "_left_s", "_writes")
+    __slots__ = ("_connection", "_execute", "_left_s", "writes")
 
     def __init__(self, connection: apsw.Connection, *, writes: bool) -> None:
         self._connection = connection
         self._execute: Callable[..., apsw.Cursor] = connection.execute
-        self._writes = writes
+        self.writes = writes
         self._left_s = LONGEST_READ_TO_WRITE_S if writes else LONGEST_READ_S
 
     def run(self, sql: str, bindings: Sequence[Any] = ()) -> Rows:
@@ -76,6 +79,18 @@ class Session:
             return self._execute(sql, bindings).fetchall()
         except UNAVAILABLE as error:
             raise self._failed(error) from error
+
+    def run_short(self, sql: str, bindings: Sequence[Any]) -> Rows | None:
+        """Run a statement that reads, unless it takes long: None. Raises BackendUnavailable."""
+        self._connection.set_progress_handler(_is_long, SHORT_STEPS)
+        try:
+            return self._execute(sql, bindings).fetchall()
+        except apsw.InterruptError:
+            return None
+        except UNAVAILABLE as error:
+            raise self._failed(error) from error
+        finally:
+            self._connection.set_progress_handler(None)
 
     async def read_in_turns(self, sql: str, bindings: Sequence[Any]) -> Rows:
         """Run a statement that finds each row at once, however many there are: others have their turns in between.
@@ -122,7 +137,7 @@ class Session:
         except asyncio.CancelledError:
             # The connection belongs to the thread until it is done. To interrupt a statement that writes
             # would undo the whole transaction, with what others wrote in it.
-            if not self._writes:
+            if not self.writes:
                 self._connection.interrupt()
             await _settled(running)
             raise
@@ -154,9 +169,13 @@ class Session:
 
     def _failed(self, error: Exception) -> BackendUnavailable:
         # A full disk may end the whole transaction: what follows must not be committed by itself.
-        if self._writes and not self._connection.in_transaction:
+        if self.writes and not self._connection.in_transaction:
             self.end()
         return unavailable(error)
+
+
+def _is_long() -> bool:
+    return True
 
 
 def _refuse(*_: object) -> NoReturn:

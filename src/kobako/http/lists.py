@@ -148,13 +148,13 @@ async def _use_up(call: Call, nonce: str) -> None:
 
 async def _list_query(call: Call, given: Inputs) -> ListQuery:
     settings, restrict = call.site.settings, call.target.resource.restrict
-    wanted = query.read_list(
-        given.params,
+    wanted = query.of_text(
+        call.request.query,
         now=call.tx.now,
         paginate_by=settings.paginate_by,
         max_fetch=settings.storage_max_fetch_size,
         known=inputs.known_fields(call.target.resource),
-        texts=call.target.resource.text_fields,
+        texts=frozenset(call.target.resource.text_fields),
     )
     if restrict is None:
         return wanted

@@ -8,6 +8,7 @@ Source: HTTP API, sections 9.4 to 9.10.
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -79,6 +80,31 @@ def read_list(
         after=token.after if token else None,
     )
     return ListQuery(selection, limit, fields, token, _since(params, now))
+
+
+def of_text(
+    text: str,
+    *,
+    now: int,
+    paginate_by: int | None,
+    max_fetch: int,
+    known: frozenset[str] | None = None,
+    texts: frozenset[str] = frozenset(),
+) -> ListQuery:
+    """Return the query in a query string, as `read_list` does: clients send the same ones again and again."""
+    params = parameters.parse(text)
+    if len(text) > parameters.SHORT or any(name in params for name in parameters.TIMESTAMPS):
+        # Whether a timestamp is too far ahead, the clock says.
+        return read_list(params, now=now, paginate_by=paginate_by, max_fetch=max_fetch, known=known, texts=texts)
+    return _read_lately(text, paginate_by, max_fetch, known, texts)
+
+
+@lru_cache(1024)
+def _read_lately(
+    text: str, paginate_by: int | None, max_fetch: int, known: frozenset[str] | None, texts: frozenset[str]
+) -> ListQuery:
+    params = parameters.parse(text)
+    return read_list(params, now=0, paginate_by=paginate_by, max_fetch=max_fetch, known=known, texts=texts)
 
 
 def page_size(params: Params, paginate_by: int | None, max_fetch: int) -> int:

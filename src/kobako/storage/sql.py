@@ -138,12 +138,15 @@ def _conditions(
     selection: Selection,
     indexes: Sequence[str],
 ) -> list[str]:
-    conditions = [dialect.within(parameters, parent, resource), *_led_by(parameters, selection, indexes)]
+    led = _led_by(parameters, selection, indexes)
+    conditions = [dialect.within(parameters, parent, resource), *led]
     if not selection.tombstones:
         conditions.append(dialect.live)
     if selection.ids is not None:
         conditions.append(dialect.column(parameters, "id").among(sorted(selection.ids)))
     for each in selection.filters:
+        if led and _is_told_by_key(each, indexes):
+            continue
         conditions.append(OPERATORS[each.operator](dialect.column(parameters, each.field), _value(each)))
     return conditions
 
@@ -210,6 +213,8 @@ SIGNS: dict[Operator, str] = {
 """How the keys compare: values that differ may have one key."""
 
 
+EQUALITIES = (Operator.EQ, Operator.IN)
+
 FEW_VALUES = 1000
 """So many are looked up one by one."""
 
@@ -218,6 +223,13 @@ def uses_indexes(selection: Selection) -> bool:
     """Tell whether declared indexes could be of use. Tombstones are in none."""
     fields = (*(each.field for each in selection.filters), *(each.field for each in selection.sort[:1]))
     return not selection.tombstones and not COLUMNS.keys() >= set(fields)
+
+
+def is_led_to(selection: Selection, indexes: Sequence[str]) -> bool:
+    """Tell whether an index leads to the objects that have a value, or one of several."""
+    return not selection.tombstones and any(
+        each.field in indexes and each.operator in EQUALITIES for each in selection.filters
+    )
 
 
 def is_ordered_by_index(selection: Selection, indexes: Sequence[str]) -> bool:
@@ -231,7 +243,7 @@ def _source(dialect: Dialect, selection: Selection, indexes: Sequence[str]) -> s
         return f"FROM objects AS o{dialect.by_id}"
     if not indexes or selection.tombstones or selection.ids is not None:
         return "FROM objects AS o"
-    found = [each.field for each in selection.filters if each.operator in (Operator.EQ, Operator.IN)]
+    found = [each.field for each in selection.filters if each.operator in EQUALITIES]
     led = [field for field in (*found, *(each.field for each in selection.sort[:1])) if field in indexes]
     by_index = dialect.by_index.format(key=keys.COLUMNS[indexes.index(led[0])]) if led else ""
     return f"FROM objects AS o{by_index}"
@@ -262,6 +274,14 @@ def _key_condition(parameters: Parameters, filter: Filter, indexes: Sequence[str
     if not 0 < len(filter.value) <= FEW_VALUES:
         return f"{column} IS NOT NULL"
     return f"{column} IN ({', '.join(parameters.add(keys.key(each)) for each in filter.value)})"
+
+
+def _is_told_by_key(filter: Filter, indexes: Sequence[str]) -> bool:
+    """Tell whether the condition on the key says it all: then nobody has to look into the JSON."""
+    if filter.field not in indexes or filter.operator not in EQUALITIES:
+        return False
+    values = filter.value if filter.operator is Operator.IN else (filter.value,)
+    return 0 < len(values) <= FEW_VALUES and all(keys.is_exact(each) for each in values)
 
 
 def _leading(selection: Selection, indexes: Sequence[str]) -> str:

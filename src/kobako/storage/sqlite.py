@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import apsw
+import msgspec
 
 from kobako.databases.base import Clock
 from kobako.databases.sqlite_session import Rows, Session
@@ -60,7 +61,7 @@ NO_INDEXES = "[]"
 
 UNKEYED = ", ".join(f"{each} = NULL" for each in keys.COLUMNS)
 
-INDEXES = "SELECT indexes FROM lists WHERE parent = ?1 AND resource = ?2"
+STATE = "SELECT last_modified, open, indexes, purged_before FROM lists WHERE parent = ?1 AND resource = ?2"
 
 INDEX = """
     UPDATE lists SET indexes = ?3 WHERE parent = ?1 AND resource = ?2 AND open = 1 AND indexes != ?3 RETURNING id"""
@@ -111,8 +112,6 @@ PURGE = f"""
         ORDER BY last_modified LIMIT {PURGED_AT_ONCE}))
     RETURNING last_modified"""
 
-PURGED_BEFORE = "SELECT purged_before FROM lists WHERE parent = ?1 AND resource = ?2"
-
 PURGED = "UPDATE lists SET purged_before = max(purged_before, ?3) WHERE parent = ?1 AND resource = ?2"
 
 # All of the table, in its own order: by list, each row would have to be looked for.
@@ -130,15 +129,26 @@ RESTORE = """
     RETURNING id, indexes"""
 
 
+class State(msgspec.Struct, frozen=True):
+    """What the row of a list says; the indexes as JSON text."""
+
+    last_modified: int
+    is_open: int
+    indexes: str
+    purged_before: int
+
+
 class SQLiteStorage:
     """The storage of one unit of work."""
 
-    __slots__ = ("_clock", "_run", "_session")
+    __slots__ = ("_clock", "_run", "_session", "_states")
 
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._run = session.run
         self._clock = clock
+        # Of a unit that only reads: lists stay as they are.
+        self._states: dict[Place, State | None] = {}
 
     async def epoch(self) -> int:
         """When the database was created, or emptied."""
@@ -150,14 +160,14 @@ class SQLiteStorage:
     async def timestamp(self, place: Place) -> int | None:
         """Return the timestamp of a list, None if it is not open."""
         state = self._state(place)
-        return state[0] if state and state[1] else None
+        return state.last_modified if state and state.is_open else None
 
     async def open(self, place: Place) -> int:
         """Open a list and return its timestamp."""
         state = self._state(place)
-        if state and state[1]:
-            return state[0]
-        version = versions.following(state[0] if state else self._epoch(), self._clock())
+        if state and state.is_open:
+            return state.last_modified
+        version = versions.following(state.last_modified if state else self._epoch(), self._clock())
         self._run(OPEN, (place.parent, place.resource, version))
         return version
 
@@ -220,8 +230,8 @@ class SQLiteStorage:
 
     async def purged_before(self, place: Place) -> int:
         """Return up to where deletions can no longer be told."""
-        rows = self._run(PURGED_BEFORE, (place.parent, place.resource))
-        return int(rows[0][0]) if rows else 0
+        state = self._state(place)
+        return state.purged_before if state else 0
 
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         """Declare which fields have an index; the keys of what is there are computed."""
@@ -256,19 +266,26 @@ class SQLiteStorage:
         list_id, indexes = rows[0][0], _declared(rows[0][1])
         self._session.run_many(INSERT, (_row(list_id, each, indexes) for each in objects))
 
-    def _state(self, place: Place) -> tuple[int, int] | None:
-        """Return the timestamp of a list that was ever opened, and whether it is open."""
-        rows = self._run(
-            "SELECT last_modified, open FROM lists WHERE parent = ? AND resource = ?",
-            (place.parent, place.resource),
-        )
-        return rows[0] if rows else None
+    def _state(self, place: Place) -> State | None:
+        """Return the state of a list, None if it was never opened."""
+        if place in self._states:
+            return self._states[place]
+        rows = self._run(STATE, (place.parent, place.resource))
+        state = State(*rows[0]) if rows else None
+        if not self._session.writes:
+            self._states[place] = state
+        return state
 
     async def _read(self, place: Place, selection: Selection, compiled: Callable[..., sql.Statement]) -> Rows:
         """Run a statement, in a thread if it goes through many objects, or looks at each many times."""
         name = (place.parent, place.resource)
-        rows = self._run(INDEXES, name) if sql.uses_indexes(selection) else []
-        indexes: Sequence[str] = _declared(rows[0][0]) if rows else ()
+        state = self._state(place) if sql.uses_indexes(selection) else None
+        indexes: Sequence[str] = _declared(state.indexes) if state else ()
+        if sql.is_led_to(selection, indexes) and len(selection.filters) <= FEW_FILTERS:
+            # Mostly few have a value.
+            found = self._session.run_short(*compiled(DIALECT, *name, selection, indexes))
+            if found is not None:
+                return found
         is_light = _is_few(selection) or self._effort(name, selection, indexes) < MANY
         if not is_light and _is_page(selection) and not sql.is_ordered_by_index(selection, indexes):
             # Where many have a value, a page of them is found sooner in the order of the list.
