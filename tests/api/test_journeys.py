@@ -42,7 +42,7 @@ def asked(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("url", "first"), [(ONE, 1), (f"{LIST}?_since=%s", 1), (LIST, 4)])
+@pytest.mark.parametrize(("url", "first"), [(ONE, 1), (f"{LIST}?_since=%s", 1), (LIST, 1)])
 async def test_what_is_read_again_takes_one(client: Client, asked: list[str], url: str, first: int) -> None:
     if "%s" in url:
         url %= (await client.head(LIST)).etag
@@ -54,10 +54,45 @@ async def test_what_is_read_again_takes_one(client: Client, asked: list[str], ur
     assert len(asked) == 1
 
 
-async def test_a_poll_with_changes_takes_five(client: Client, asked: list[str]) -> None:
-    """One of them in vain: most have none."""
-    assert (await client.get(f"{LIST}?_since=1")).data
-    assert len(asked) == 5
+@pytest.mark.parametrize(
+    ("query", "journeys"),
+    [
+        pytest.param("_since=1", 1, id="a poll with changes"),
+        pytest.param("_since=1&_sort=last_modified&_limit=1", 1, id="oldest first"),
+        pytest.param("_limit=1&_fields=title", 1, id="some fields"),
+        pytest.param("size=1", 1, id="a declared index"),
+        pytest.param("title=first", 4, id="any filter"),
+        pytest.param("_sort=title", 4, id="another order"),
+        # One of them in vain: most polls find nothing new.
+        pytest.param("_since=1&title=first", 5, id="a poll with changes, filtered"),
+        pytest.param("_since=x", 1, id="what is refused"),
+    ],
+)
+async def test_a_list_takes_so_many(client: Client, asked: list[str], query: str, journeys: int) -> None:
+    await client.put("/buckets/b/collections/c", {"indexes": ["size"]})
+    await client.put(ONE, {"title": "first", "size": 1})
+    for _ in range(2):
+        # What the list declares is known from then on.
+        await client.get(f"{LIST}?_since=0", headers={"If-None-Match": '"1"'})
+    asked.clear()
+    answer = await client.get(f"{LIST}?{query}")
+    assert answer.status == 400 or answer.data
+    assert len(asked) == journeys
+
+
+async def test_a_list_of_which_parts_are_shared_is_soon_expected(client: Client, asked: list[str]) -> None:
+    """To foresee it is in vain, so it is tried more and more seldom."""
+    other = client.as_user("other")
+    await client.put(ONE, permissions={"read": [(await other.get("/")).json["user"]["id"]]})
+    taken = list[int]()
+    for number in range(1, 30):
+        asked.clear()
+        answer = await other.get(f"{LIST}?_limit={number}")
+        assert answer.status == 200
+        taken.append(len(asked))
+    in_vain = [number for number, journeys in enumerate(taken) if journeys > min(taken)]
+    assert in_vain == [0, 2, 6, 14]
+    assert {taken[number] for number in in_vain} == {min(taken) + 1}
 
 
 @pytest.mark.parametrize(

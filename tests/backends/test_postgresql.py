@@ -503,7 +503,7 @@ class TestPlans:
         async with filled.begin() as unit:
             with monkeypatch.context() as patched:
                 patched.setattr(Session, "run", noted)
-                await foreseen.ask(unit.session, asked)
+                await foreseen.ask(unit.session, asked, {})
 
         [(statement, values)] = ran
         plan = await self.plan(filled, statement, *values)
@@ -512,6 +512,59 @@ class TestPlans:
             assert index in plan, plan
         # A partition that has nothing in it costs nothing, or the one page that it has had something in.
         assert not re.search(r"Seq Scan .*\.\.(?![01]\.00 )", plan), plan
+
+    @pytest.mark.parametrize(
+        ("selection", "index", "declared"),
+        [
+            (Selection(limit=101), "last_modified_key", []),
+            (Selection(limit=101, after=(70,)), "last_modified_key", []),
+            (Selection(limit=101, filters=(Filter("last_modified", Operator.GT, 4990),)), "last_modified_key", []),
+            (Selection(limit=101, filters=(Filter("g", Operator.EQ, 7),)), "key2", ["f", "g"]),
+        ],
+    )
+    async def test_a_page_that_is_foreseen_is_read_from_an_index_and_only_for_who_may_see_something(
+        self,
+        filled: PostgreSQLDatabase,
+        selection: Selection,
+        index: str,
+        declared: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async with filled.begin([RECORDS]) as unit:
+            await unit.storage.open(RECORDS)
+            await unit.storage.index(RECORDS, declared)
+            await unit.permission.grant({RECORDS.parent: {"read": ["somebody"]}})
+            await unit.session.run("ANALYZE objects")
+        run, ran = Session.run, list[tuple[str, tuple[Any, ...]]]()
+
+        async def noted(self: Session, sql: str, *values: Any) -> Any:
+            ran.append((sql, values))
+            return await run(self, sql, *values)
+
+        for user, is_read in (("somebody", True), ("nobody", False)):
+            asked = Foreseen(
+                user=user,
+                principals=frozenset({user}),
+                uris=(RECORDS.parent, "/buckets/b"),
+                place=RECORDS,
+                selection=selection,
+            )
+            ran.clear()
+            async with filled.begin() as unit:
+                with monkeypatch.context() as patched:
+                    patched.setattr(Session, "run", noted)
+                    await foreseen.ask(unit.session, asked, {RECORDS: declared})
+                [(statement, values)] = ran
+                rows = await unit.session.run(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statement}", *values)
+                plan = await whole(unit.session, "\n".join(row[0] for row in rows))
+
+            page = plan.partition("One-Time Filter")[2]
+            scans = [line for line in page.splitlines() if re.search(r"Scan.* on objects", line)]
+            # Of a table in partitions, one is that of the bucket.
+            ran_through = [each for each in scans if "never executed" not in each]
+            assert bool(ran_through) == is_read, plan
+            assert not any("Seq Scan" in each for each in ran_through), plan
+            assert index in page, plan
 
     async def test_an_index_leads_to_one_object(self, filled: PostgreSQLDatabase) -> None:
         by_id, values = sql.page(DIALECT, *("/buckets/b/collections/c", "record"), Selection(ids=frozenset(["r7"])))

@@ -11,13 +11,15 @@ import msgspec
 import pytest
 from tests.servers.modes import Served
 
+from kobako.databases import postgresql_foreseen
 from kobako.databases.base import BackendUnavailable, Foreseen, NotForeseen, Sought, Unit
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_connections import LIMITS
 from kobako.databases.postgresql_foreseen import MOST_ACES, AnsweredPermission, AnsweredStorage
 from kobako.databases.postgresql_session import Session
 from kobako.permission.base import Permission
-from kobako.storage.base import Place, Storage
+from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
+from kobako.storage.base import TOMBSTONE, ListState, Place, Storage, Stored
 from kobako.testing import Clock
 from kobako.testing.concurrency import give_time
 from kobako.testing.fixtures import RECORDS, Refused, put
@@ -151,6 +153,131 @@ async def test_of_a_list_that_was_never_opened_nothing_is_known(database: Postgr
     async with database.foresee(msgspec.structs.replace(OF_LIST, place=other)) as unit:
         with pytest.raises(NotForeseen):
             await unit.storage.timestamp(other)
+
+
+SINCE = (Filter("last_modified", Operator.GT, 3),)
+SELECTIONS = [
+    Selection(limit=3),
+    Selection(limit=100),
+    Selection(),
+    Selection(limit=3, after=(4,)),
+    Selection(limit=4, sort=(Sort("last_modified"),), after=(2,)),
+    Selection(filters=SINCE, tombstones=True, limit=3),
+    Selection(
+        filters=(*SINCE, Filter("last_modified", Operator.LT, 7)), tombstones=True, sort=(Sort("last_modified"),)
+    ),
+    Selection(filters=(Filter("last_modified", Operator.GT, 2**70),), tombstones=True),
+    Selection(filters=(Filter("f", Operator.EQ, 1),), limit=2),
+    Selection(filters=(Filter("f", Operator.IN, (1, 2)), Filter("g", Operator.NOT, 7), *SINCE)),
+]
+
+NOT_AT_ONCE = [
+    Selection(sort=()),
+    Selection(sort=(Sort("f"), *NEWEST_FIRST)),
+    Selection(filters=(Filter("g", Operator.EQ, 1),)),
+    Selection(filters=(Filter("last_modified", Operator.LIKE, "1"),)),
+    Selection(ids=frozenset({"r1"})),
+]
+
+
+@pytest.fixture
+async def full(database: PostgreSQLDatabase) -> PostgreSQLDatabase:
+    """A list with objects and tombstones, that declares an index, and of which a worker knows that."""
+    objects = [
+        *(Stored(f"r{n}", n, f'{{"f":{n % 3},"g":"é"}}') for n in range(1, 10)),
+        *(Stored(f"gone{n}", n, TOMBSTONE, True) for n in (10, 11)),
+    ]
+    async with database.begin([RECORDS]) as unit:
+        await unit.storage.restore(ListState(RECORDS, 20, True), objects)
+        await unit.storage.index(RECORDS, ["f"])
+        await unit.permission.join(GROUP, ["user"])
+        await unit.permission.grant({BUCKET: {"read": [GROUP]}})
+    async with database.foresee(OF_LIST):
+        pass
+    return database
+
+
+@pytest.mark.parametrize("selection", SELECTIONS, ids=str)
+@pytest.mark.parametrize("with_version", [False, True])
+async def test_a_page_that_is_found_at_once_is_answered_with_the_rest(
+    full: PostgreSQLDatabase, asked: list[str], selection: Selection, with_version: bool
+) -> None:
+    async with full.begin() as unit:
+        expected = await unit.storage.list(RECORDS, selection)
+    asked.clear()
+    wanted = msgspec.structs.replace(OF_LIST, selection=selection, with_version=with_version)
+    async with full.foresee(wanted) as unit:
+        assert list(await unit.storage.list(RECORDS, selection)) == list(expected)
+        assert await unit.storage.timestamp(RECORDS) == 20
+        assert await unit.permission.granted({GROUP}, [BUCKET]) == {(BUCKET, "read")}
+        assert len(asked) == 1
+        with pytest.raises(NotForeseen):
+            await unit.storage.list(RECORDS, msgspec.structs.replace(selection, limit=7))
+        with pytest.raises(NotForeseen):
+            await unit.storage.list(Place("collection", BUCKET), selection)
+
+
+@pytest.mark.parametrize("selection", NOT_AT_ONCE, ids=str)
+async def test_any_other_is_read_in_a_transaction(
+    full: PostgreSQLDatabase, asked: list[str], selection: Selection
+) -> None:
+    async with full.foresee(msgspec.structs.replace(OF_LIST, selection=selection)) as unit:
+        found = await unit.storage.list(RECORDS, selection)
+    assert asked[0].startswith("BEGIN")
+    async with full.begin() as unit:
+        assert {each.id for each in found} == {each.id for each in await unit.storage.list(RECORDS, selection)}
+
+
+async def test_a_poll_hopes_that_there_is_nothing_new(full: PostgreSQLDatabase, asked: list[str]) -> None:
+    selection = Selection(filters=(*SINCE, Filter("g", Operator.EQ, 1)), tombstones=True)
+    async with full.foresee(msgspec.structs.replace(OF_LIST, selection=selection)) as unit:
+        assert await unit.storage.timestamp(RECORDS) == 20
+        assert len(asked) == 1
+        with pytest.raises(NotForeseen):
+            await unit.storage.list(RECORDS, selection)
+
+
+async def test_for_who_is_granted_nothing_no_page_is_read(full: PostgreSQLDatabase) -> None:
+    """Whoever may be let in otherwise is told it another way: it is not that there are no objects."""
+    selection = Selection(limit=3)
+    asked = msgspec.structs.replace(OF_LIST, selection=selection, user="other", principals=frozenset({"other"}))
+    async with full.foresee(asked) as unit:
+        assert not await unit.permission.granted(["other"], asked.uris)
+        with pytest.raises(NotForeseen):
+            await unit.storage.list(RECORDS, selection)
+
+
+@pytest.mark.parametrize("fields", [[], ["g", "f"], ["g"]])
+async def test_a_page_is_not_looked_for_by_an_index_of_before(full: PostgreSQLDatabase, fields: list[str]) -> None:
+    selection = Selection(filters=(Filter("f", Operator.EQ, 1),), limit=20)
+    asked = msgspec.structs.replace(OF_LIST, selection=selection)
+    async with full.begin([RECORDS]) as unit:
+        await unit.storage.index(RECORDS, fields)
+    async with full.foresee(asked) as unit:
+        with pytest.raises(NotForeseen):
+            await unit.storage.list(RECORDS, selection)
+    # From then on it is known what the list declares.
+    async with full.foresee(asked) as unit:
+        assert [each.id for each in await unit.storage.list(RECORDS, selection)] == ["r7", "r4", "r1"]
+
+
+async def test_a_unit_that_writes_reads_its_pages_itself(full: PostgreSQLDatabase) -> None:
+    selection = Selection(limit=3)
+    async with full.foresee(msgspec.structs.replace(OF_LIST, selection=selection), [RECORDS]) as unit:
+        await unit.storage.put(RECORDS, "new", "{}")
+        await unit.storage.delete(RECORDS, ["r9"])
+        assert [each.id for each in await unit.storage.list(RECORDS, selection)] == ["new", "r8", "r7"]
+
+
+async def test_what_lists_declare_is_known_of_so_many(full: PostgreSQLDatabase, monkeypatch: Any) -> None:
+    monkeypatch.setattr(postgresql_foreseen, "MOST_DECLARED", 2)
+    for number in range(5):
+        place = Place("record", f"{BUCKET}/collections/c{number}")
+        async with full.begin([place]) as unit:
+            await unit.storage.open(place)
+            await unit.storage.index(place, ["f"])
+        async with full.foresee(msgspec.structs.replace(OF_LIST, place=place)):
+            assert len(full._declared) <= 3
 
 
 async def test_of_a_list_there_is_no_object(database: PostgreSQLDatabase) -> None:

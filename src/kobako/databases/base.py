@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from kobako.permission.base import Permission
+from kobako.protocol.selection import Selection
 from kobako.storage.base import ListState, Place, Storage
 
 PAUSES_S = (0.02, 0.04, 0.08)
@@ -125,7 +126,8 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     """What a unit is likely to ask: if `is_all`, likely nothing else.
 
     The groups of `user`, what these and the `principals` are granted on `uris`, `objects` with their ACLs, and the
-    timestamp of a list. `with_version`: what is read is asked for the version it is of, too.
+    timestamp of a list, with a `selection` of its objects, if it is one that is found at once; it is not read for who
+    is granted nothing on the `uris`. `with_version`: what is read is asked for the version it is of, too.
     """
 
     user: str | None
@@ -133,6 +135,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     uris: tuple[str, ...]
     objects: tuple[Sought, ...] = ()
     place: Place | None = None
+    selection: Selection | None = None
     is_all: bool = False
     with_version: bool = False
 

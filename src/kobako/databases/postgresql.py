@@ -19,6 +19,7 @@ from kobako.databases.base import BackendUnavailable, Clock, Foreseen, attempts
 from kobako.databases.connections import Connections
 from kobako.databases.looks import Looks
 from kobako.databases.postgresql_connections import LIMITS, Address
+from kobako.databases.postgresql_foreseen import Declared, tells_page
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import ERRORS, Connection
 from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, VersionUnit, WritingUnit
@@ -64,6 +65,7 @@ class PostgreSQLDatabase:
         self._pool = Pool(self._connect, connections)
         self._looks = Looks(self._look)
         self._process: int | None = None
+        self._declared: Declared = {}
         self._is_fit = False
         self._tells_version = False
 
@@ -96,12 +98,16 @@ class PostgreSQLDatabase:
         """Begin a unit of work that has its answers: see the contract."""
         self._check_open()
         if lists or emptied:
+            # What it writes changes its lists: a page is no use.
+            asked = msgspec.structs.replace(asked, selection=None)
             return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked)
         if not self._tells_version:
             asked = msgspec.structs.replace(asked, with_version=False)
         # Behind a pooler a statement has its limits in a transaction only.
-        alone = asked.is_all and not self._address.has_pooler
-        return (AnsweredUnit if alone else ReadingUnit)(self._pool, self._clock, self._begin_with(READ), asked)
+        alone = asked.is_all and not self._address.has_pooler and self._tells(asked)
+        return (AnsweredUnit if alone else ReadingUnit)(
+            self._pool, self._clock, self._begin_with(READ), asked, self._declared
+        )
 
     async def ask_version(self) -> Hashable:
         """Return what differs once anything was committed: see the contract."""
@@ -139,6 +145,10 @@ class PostgreSQLDatabase:
     async def _look(self) -> Hashable:
         async with VersionUnit(self._pool, self._clock, "") as unit:
             return unit.version
+
+    def _tells(self, asked: Foreseen) -> bool:
+        """Tell whether a statement answers all that is foreseen; for who polls there is mostly nothing to be found."""
+        return asked.selection is None or asked.selection.tombstones or tells_page(asked, self._declared)
 
     def _begin_with(self, begin: str) -> str:
         if not self._address.has_pooler:

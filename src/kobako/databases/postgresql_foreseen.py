@@ -17,10 +17,19 @@ from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED, Acl
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.protocol import jsontext
+from kobako.protocol.selection import EVERYTHING, Selection
+from kobako.storage import sql
 from kobako.storage.base import ListState, Place, Stored
 from kobako.storage.postgresql import PostgreSQLStorage
+from kobako.storage.postgresql_columns import PLANNED, is_exact
 
 NOWHERE: Final = Place("", "")
+
+MOST_DECLARED: Final = 10_000
+"""Lists of which a worker knows what they declare."""
+
+OF_A_LIST: Final = 5
+"""Parameters of the statement for a list: a bucket, principals, and the list."""
 
 MOST_ACES: Final = 50
 """A longer ACL is not read before somebody wants to see it."""
@@ -68,6 +77,11 @@ _OBJECT: Final = f"""
         SELECT 'ace', uri, permission, principal, NULL, NULL FROM aces WHERE bucket = $1 AND uri = $7
         LIMIT {MOST_ACES + 1}) AS first"""
 
+# A page for who is granted nothing would be read in vain; it is told so without one.
+_PAGE: Final = """
+    SELECT 'page', p.id, p.last_modified::text, p.data, p.deleted::text, NULL FROM ({page}) AS p
+    WHERE EXISTS (SELECT FROM granted)"""
+
 # What a snapshot says is what has been committed: another one that says the same has all the same in it. Not so on
 # a standby, which leaves out who is at work; nor after a failure, when numbers of transactions that were lost may be
 # given again: but then connections are new.
@@ -77,9 +91,17 @@ _AND_VERSION: Final = f" UNION ALL SELECT 'version', NULL, NULL, NULL, NULL, {VE
 Row = tuple[Any, ...]
 
 
+Declared = dict[Place, Sequence[str]]
+"""The fields that lists were last seen to declare."""
+
+
 @lru_cache(64)
-def statement_of_one(uris: int, *, is_object: bool, has_user: bool, with_version: bool = False) -> str:
+def statement_of_one(
+    uris: int, *, is_object: bool, has_user: bool, has_page: bool = False, with_version: bool = False
+) -> str:
     """Return the statement for a list, or an object, and so many ACLs: each has a parameter of its own.
+
+    With a page of the list: {page} stands for its statement.
 
     Of an array PostgreSQL thinks that it is long, so it would plan anew each time, which takes five times as long as to
     run the plan. How the list is, is asked only where there is no object: who reads one has no use for it.
@@ -90,14 +112,21 @@ def statement_of_one(uris: int, *, is_object: bool, has_user: bool, with_version
     names = ", ".join(f"${number}" for number in range(first, first + uris))
     grants = _GRANTS.format(uris=names, principals=_OF_GROUPS.format(user=user) if has_user else "$2::text[]")
     groups = [_GROUPS.format(user=user)] if has_user else []
-    parts = [*groups, grants, _OBJECT if is_object else _LIST]
-    return " UNION ALL ".join(parts) + (_AND_VERSION if with_version else "")
+    if not has_page:
+        parts = [*groups, grants, _OBJECT if is_object else _LIST]
+        return " UNION ALL ".join(parts) + (_AND_VERSION if with_version else "")
+    parts = [*groups, "SELECT * FROM granted", _LIST, _PAGE]
+    both = f"WITH granted (kind, a, b, c, d, e) AS MATERIALIZED ({grants}) {' UNION ALL '.join(parts)}"
+    return both + (_AND_VERSION if with_version else "")
 
 
 class Answers:
     """What the statement found: NotForeseen is raised for anything else, and for what was forgotten."""
 
-    def __init__(self, asked: Foreseen, rows: Iterable[Any]) -> None:
+    def __init__(
+        self, asked: Foreseen, rows: Iterable[Any], *, has_page: bool = False, led_by: Sequence[str] = ()
+    ) -> None:
+        """`has_page`: a page was asked for, too; `led_by`: what its list was taken to declare, where that matters."""
         found: defaultdict[str, list[Row]] = defaultdict(list)
         for kind, *values in rows:
             found[kind].append(tuple(values))
@@ -109,6 +138,10 @@ class Answers:
         self._grants: defaultdict[str, list[Row]] = defaultdict(list)
         for uri, permission, principal, *_ in found["grant"]:
             self._grants[uri].append((permission, principal))
+        # For who is granted nothing nobody has looked; and nobody knows where, if the list declares something else.
+        is_there = bool(found["grant"]) and self.state is not None
+        is_page = has_page and is_there and (not led_by or led_by == tuple(self.state.indexes if self.state else ()))
+        self._page = _in_order(asked, found["page"]) if is_page else None
         self._uris = set(asked.uris)
         self._objects: dict[tuple[Place, str], Stored | None] = {(each.place, each.id): None for each in asked.objects}
         for parent, resource, id, version, text in found["object"]:
@@ -142,6 +175,11 @@ class Answers:
             acl.setdefault(permission, []).append(principal)
         return acl
 
+    def page(self, place: Place, selection: Selection) -> Sequence[Stored]:
+        """Return the objects selected."""
+        _require(self._page is not None and place == self._asked.place and selection == self._asked.selection)
+        return self._page or ()
+
     def forget_object(self, place: Place, id: str) -> None:
         """Forget an object that is written."""
         self._objects.pop((place, id), None)
@@ -161,27 +199,53 @@ class Answers:
         self._are_true = False
 
 
-async def ask(session: Session, asked: Foreseen) -> Answers:
-    """Run the statement."""
+async def ask(session: Session, asked: Foreseen, declared: Declared) -> Answers:
+    """Run the statement. What its list declares is taken to be as it was last seen, and noted."""
     shards = {shard(uri) for uri in asked.uris}
-    is_one = asked.place is not None and len(asked.objects) <= 1 and len(shards) == 1
-    return Answers(asked, await (_ask_of_one(session, asked, *shards) if is_one else _ask_of_several(session, asked)))
+    if asked.place is None or len(asked.objects) > 1 or len(shards) != 1:
+        return Answers(asked, await _ask_of_several(session, asked))
+    indexes = tuple(declared.get(asked.place, ()))
+    page = _page(asked, asked.place, indexes) if tells_page(asked, declared) else None
+    led_by = indexes if asked.selection and sql.is_led_to(asked.selection, indexes) else ()
+    rows = await _ask_of_one(session, asked, shards.pop(), page)
+    answers = Answers(asked, rows, has_page=page is not None, led_by=led_by)
+    if answers.state and indexes != tuple(answers.state.indexes):
+        if len(declared) > MOST_DECLARED:
+            declared.clear()
+        declared[asked.place] = answers.state.indexes
+    return answers
 
 
-def _ask_of_one(session: Session, asked: Foreseen, shard_of_acls: str) -> Awaitable[Rows]:
+def tells_page(asked: Foreseen, declared: Declared) -> bool:
+    """Tell whether the page that is foreseen is found at once: then it is asked for with the rest."""
+    place, selection = asked.place, asked.selection
+    if place is None or selection is None or asked.objects or not is_exact(selection):
+        return False
+    return sql.is_found_at_once(selection, declared.get(place, ()))
+
+
+def _page(asked: Foreseen, place: Place, indexes: Sequence[str]) -> sql.Statement:
+    before = OF_A_LIST + (2 if asked.user else 0) + len(asked.uris)
+    return sql.page(PLANNED, place.parent, place.resource, asked.selection or EVERYTHING, indexes, before)
+
+
+def _ask_of_one(session: Session, asked: Foreseen, shard_of_acls: str, page: sql.Statement | None) -> Awaitable[Rows]:
     place, sought = asked.place or NOWHERE, asked.objects[:1]
+    statement = statement_of_one(
+        len(asked.uris),
+        is_object=bool(sought),
+        has_user=asked.user is not None,
+        has_page=page is not None,
+        with_version=asked.with_version,
+    )
     return session.run(
-        statement_of_one(
-            len(asked.uris),
-            is_object=bool(sought),
-            has_user=asked.user is not None,
-            with_version=asked.with_version,
-        ),
+        statement.replace("{page}", page[0]) if page else statement,
         *(shard_of_acls, list(asked.principals)),
         *(shard(place.parent), place.parent, place.resource),
         *[part for each in sought for part in (each.id, each.uri)],
         *((asked.user, AUTHENTICATED) if asked.user else ()),
         *asked.uris,
+        *(page[1] if page else ()),
     )
 
 
@@ -215,6 +279,13 @@ class AnsweredStorage(PostgreSQLStorage):
             return self._answers.object(place, id)
         except NotForeseen:
             return await super().get(place, id)
+
+    async def list(self, place: Place, selection: Selection = EVERYTHING) -> Sequence[Stored]:
+        """Return the objects selected, in their order."""
+        try:
+            return self._answers.page(place, selection)
+        except NotForeseen:
+            return await super().list(place, selection)
 
     async def put(self, place: Place, id: str, text: str, last_modified: int | None = None) -> Stored:
         """Create an object or replace all of it. Raises DuplicateTimestamp."""
@@ -302,6 +373,18 @@ class AnsweredPermission(PostgreSQLPermission):
         """Remove a principal wherever it is."""
         self._answers.forget_permissions()
         await super().erase(principal)
+
+
+def _in_order(asked: Foreseen, rows: Iterable[Row]) -> list[Stored]:
+    """Return the objects of a page: of the parts of a statement nobody promises an order."""
+    objects = [Stored(id, int(version), text, deleted == "true") for id, version, text, deleted, _ in rows]
+    is_descending = asked.selection is not None and asked.selection.sort[0].descending
+    objects.sort(key=_version, reverse=is_descending)
+    return objects
+
+
+def _version(stored: Stored) -> int:
+    return stored.last_modified
 
 
 def _state(row: Row) -> State:

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 import asyncpg
 
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
-from kobako.databases.postgresql_foreseen import VERSION, AnsweredPermission, AnsweredStorage, ask
+from kobako.databases.postgresql_foreseen import VERSION, AnsweredPermission, AnsweredStorage, Declared, ask
 from kobako.databases.postgresql_lists import Lists
 from kobako.databases.postgresql_pending import Pending
 from kobako.databases.postgresql_pool import Pool
@@ -34,6 +34,7 @@ class PostgreSQLUnit:
         "_begin",
         "_clock",
         "_connection",
+        "_declared",
         "_pool",
         "lists",
         "permission",
@@ -48,11 +49,14 @@ class PostgreSQLUnit:
     storage: PostgreSQLStorage
     permission: PostgreSQLPermission
 
-    def __init__(self, pool: Pool, clock: Clock, begin: str, asked: Foreseen | None = None) -> None:
+    def __init__(
+        self, pool: Pool, clock: Clock, begin: str, asked: Foreseen | None = None, declared: Declared | None = None
+    ) -> None:
         self._pool = pool
         self._clock = clock
         self._begin = begin
         self._asked = asked
+        self._declared: Declared = {} if declared is None else declared
         self.version: Hashable = None
         """That of all it reads; None if it was not asked for, or nobody can tell."""
 
@@ -78,7 +82,7 @@ class PostgreSQLUnit:
         """Ask what is foreseen. Where only is read, the list stays as it is, too; else that is known by its lock."""
         if self._asked:
             made = self._pool.made
-            answers = await ask(self.session, self._asked)
+            answers = await ask(self.session, self._asked, self._declared)
             if self.is_snapshot and answers.version:
                 self.version = made, answers.version
             if self.is_snapshot and self._asked.place and answers.state:

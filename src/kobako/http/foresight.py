@@ -3,50 +3,87 @@
 Source: design, "The walk of a request".
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import msgspec
 
 from kobako.databases.base import Foreseen, Sought
+from kobako.http import inputs
 from kobako.http.routing import SAFE, Step
-from kobako.model import inheritance
+from kobako.http.site import Site
+from kobako.model import inheritance, objects
 from kobako.model.access import anonymous, authenticated
+from kobako.model.resource import Resource
+from kobako.protocol import params
+from kobako.protocol.errors import ApiError, Problem
+from kobako.protocol.selection import Selection
 
 
-def foreseen(steps: Sequence[Step], with_version: bool) -> Foreseen | None:
+def foreseen(site: Site, steps: Sequence[Step], with_version: bool) -> Foreseen | None:
     """Return what serving steps will read; None for what is read otherwise, or not known yet."""
     about = [each for each in steps if _is_about_objects(each)]
     is_single = len(steps) == 1
-    objects = tuple(Sought(each.target.place, each.target.id, each.target.uri) for each in about if each.target.id)
+    sought = tuple(Sought(each.target.place, each.target.id, each.target.uri) for each in about if each.target.id)
     if not about or any(each.sender != about[0].sender for each in about):
         return None
     identity, added = about[0].sender.identity, about[0].sender.added
     caller = authenticated(identity.user, identity.principals | added) if identity else anonymous(added)
+    is_all = is_single and _reads_little(site, about[0])
     return Foreseen(
         user=caller.user,
         principals=caller.principals,
         uris=tuple({uri: None for each in about for uri in inheritance.lineage(each.target)}),
-        objects=objects,
+        objects=sought,
         place=about[0].target.place if is_single else None,
-        is_all=is_single and _reads_little(about[0]),
+        selection=_selection(site, about[0]) if is_all and not sought else None,
+        is_all=is_all,
         with_version=with_version,
     )
 
 
-def and_more(expected: Foreseen | None) -> Foreseen | None:
-    """Return what was foreseen, and that it is not all."""
-    return msgspec.structs.replace(expected, is_all=False) if expected else None
+def and_more(site: Site, steps: Sequence[Step], expected: Foreseen | None) -> Foreseen | None:
+    """Return what was foreseen, and that it is not all; it is noted of those who ask for the list."""
+    if steps[0].route.kind == "list":
+        site.surprises.note(_asked(steps[0]))
+    return msgspec.structs.replace(expected, is_all=False, selection=None) if expected else None
 
 
 def _is_about_objects(step: Step) -> bool:
     return step.route.kind in ("object", "list") and not step.target.resource.owned and not step.implies
 
 
-def _reads_little(step: Step) -> bool:
-    """Tell whether nothing else is read: mostly nothing has changed for those who poll."""
-    if step.request.method not in SAFE:
-        return False
+def _reads_little(site: Site, step: Step) -> bool:
+    """Tell whether nothing else is read: an object, or a page of a list."""
     if step.sender.identity is None and step.target.resource.expires_with_parent:
         # How long the answer may be kept, the parent says.
         return False
-    return step.route.kind == "object" or "_since=" in step.request.query
+    if step.target.id is not None:
+        return step.request.method in SAFE
+    if step.request.method != "GET" or site.surprises.expected(_asked(step)):
+        return False
+    # Mostly nothing has changed for those who poll: how the list is, is enough then.
+    return not _looks_into(step.target.resource) or "_since=" in step.request.query
+
+
+def _selection(site: Site, step: Step) -> Selection | None:
+    """Return which objects of a list are read, if any are."""
+    resource = step.target.resource
+    if _looks_into(resource):
+        return None
+    text, problems = step.request.query, list[Problem]()
+    try:
+        params.check(params.parse(text), problems)
+        wanted = None if problems else inputs.list_query(site, resource, text, site.backends.clock())
+    except ApiError:
+        # It is told what is wrong where its turn comes.
+        return None
+    return objects.selected(wanted) if wanted else None
+
+
+def _looks_into(resource: Resource) -> bool:
+    """Tell whether more than ACLs say what is shown of a list."""
+    return bool(resource.sift or resource.restrict)
+
+
+def _asked(step: Step) -> Hashable:
+    return step.sender.identity and step.sender.identity.user, step.target.list_uri

@@ -12,15 +12,16 @@ from typing import Any, Final
 import msgspec
 
 from kobako.http import cors
-from kobako.http.site import Call
+from kobako.http.site import Call, Site
 from kobako.model.resource import Resource
-from kobako.protocol import etags, params, patching, payload
+from kobako.protocol import etags, params, patching, payload, query
 from kobako.protocol.errors import InvalidParameters, NotAcceptable, Problem, UnsupportedMediaType, invalid
 from kobako.protocol.etags import Preconditions
 from kobako.protocol.jsontext import JsonObject
 from kobako.protocol.messages import Request
 from kobako.protocol.params import Params
 from kobako.protocol.payload import Body
+from kobako.protocol.query import ListQuery
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -69,6 +70,18 @@ def read(call: Call, *, body: bool = False) -> Inputs:
 def known_fields(resource: Resource) -> frozenset[str] | None:
     """Return the fields that a query may name, None for any."""
     return None if resource.known_fields is None else frozenset((*resource.known_fields, *OF_THE_SERVER))
+
+
+def list_query(site: Site, resource: Resource, text: str, now: int) -> ListQuery:
+    """Return what a query string asks of a list. Raises InvalidParameters for the first thing that is wrong."""
+    return query.of_text(
+        text,
+        now=now,
+        paginate_by=site.settings.paginate_by,
+        max_fetch=site.settings.storage_max_fetch_size,
+        known=known_fields(resource),
+        texts=frozenset(resource.text_fields),
+    )
 
 
 def media_type(request: Request) -> str:

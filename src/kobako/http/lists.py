@@ -16,7 +16,7 @@ from kobako.http.responses import cache_headers, json_response, list_response, n
 from kobako.http.site import Call, Run
 from kobako.model import access, acls, objects
 from kobako.model.resource import Resource
-from kobako.protocol import etags, jsontext, pagination, projection, query
+from kobako.protocol import etags, jsontext, pagination, projection
 from kobako.protocol.errors import InvalidParameters, Problem, invalid
 from kobako.protocol.messages import Response
 from kobako.protocol.pagination import Token
@@ -147,15 +147,8 @@ async def _use_up(call: Call, nonce: str) -> None:
 
 
 async def _list_query(call: Call, given: Inputs) -> ListQuery:
-    settings, restrict = call.site.settings, call.target.resource.restrict
-    wanted = query.of_text(
-        call.request.query,
-        now=call.tx.now,
-        paginate_by=settings.paginate_by,
-        max_fetch=settings.storage_max_fetch_size,
-        known=inputs.known_fields(call.target.resource),
-        texts=frozenset(call.target.resource.text_fields),
-    )
+    restrict = call.target.resource.restrict
+    wanted = inputs.list_query(call.site, call.target.resource, call.request.query, call.tx.now)
     if restrict is None:
         return wanted
     filters = (*wanted.selection.filters, *await restrict(call.tx, call.target, call.caller))

@@ -76,7 +76,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     once = _once(site, step, summary)
     lists, emptied = _writes(site, step, plan, once)
     results: dict[Hashable, Any] = {}
-    expected = foresight.foreseen(_steps(step, plan), question is not None) if site.backends.are_far else None
+    steps = _steps(step, plan)
+    expected = foresight.foreseen(site, steps, question is not None) if site.backends.are_far else None
     response = None
     while response is None:
         try:
@@ -87,7 +88,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         except Absent as absent:
             await implied.create(site, absent)
         except NotForeseen:
-            expected = foresight.and_more(expected)
+            expected = foresight.and_more(site, steps, expected)
     await site.listeners.after_commit(tx)
     if question and (version := near or tx.version):
         site.kept.keep(version, question, response)

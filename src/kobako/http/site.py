@@ -10,6 +10,7 @@ import msgspec
 
 from kobako.http.kept import Kept, Senders
 from kobako.http.pieces import Traffic
+from kobako.http.surprises import Surprises
 from kobako.metrics.base import Metrics
 from kobako.model.access import Caller
 from kobako.model.listeners import Listeners
@@ -140,6 +141,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     arrivals: Sequence[Arrive] = ()
     traffic: Traffic = msgspec.field(default_factory=Traffic)
     kept: Kept = msgspec.field(default_factory=Kept)
+    surprises: Surprises = msgspec.field(default_factory=Surprises)
     senders: Senders[Recognized] = msgspec.field(default_factory=Senders)
 
 

@@ -87,13 +87,17 @@ async def page(
 
     `etag` is the timestamp that all pages are known by.
     """
-    # One more than a page: its presence says there is a next page, and spares a COUNT.
-    selection = msgspec.structs.replace(query.selection, ids=ids, limit=query.limit + 1)
+    selection = selected(query, ids)
     found = await (_first(tx, target, selection, sift) if sift else tx.storage.list(target.place, selection))
     if len(found) <= query.limit:
         return Page(found, None)
     shown = found[: query.limit]
     return Page(shown, Token(_position(shown[-1], selection.sort), etag, nonce))
+
+
+def selected(query: ListQuery, ids: frozenset[str] | None = None) -> Selection:
+    """Return what a page of a list is made of: one more than it has, which says that there is a next one."""
+    return msgspec.structs.replace(query.selection, ids=ids, limit=query.limit + 1)
 
 
 async def count(

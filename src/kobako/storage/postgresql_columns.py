@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from kobako.databases.shards import shard
 from kobako.protocol import jsontext, ordering
 from kobako.protocol.selection import MISSING, Filter, Operator, Selection
@@ -199,6 +201,32 @@ def _within(parameters: sql.Parameters, parent: str, resource: str) -> str:
 
 
 DIALECT = sql.Dialect(parameter="${n}", within=_within, live="NOT o.deleted", column=_column)
+
+
+class PlannedColumn(TableColumn):
+    """A column that is compared with what the planner does not look at."""
+
+    def compare(self, sign: str, value: Any) -> str:
+        """Return that the field is <, <=, > or >= a value."""
+        if self._rank != NUMBER or type(value) is not int or value not in BIGINT:
+            return super().compare(sign, value)
+        return f"{self._name} {sign} (SELECT {self.add(value)}::bigint)"
+
+
+def _planned_column(parameters: sql.Parameters, field: str) -> sql.Column:
+    return PlannedColumn(parameters, field) if field in sql.COLUMNS else JsonColumn(parameters, field)
+
+
+def _planned_within(parameters: sql.Parameters, parent: str, resource: str) -> str:
+    names = {"bucket": shard(parent), "parent": parent, "resource": resource}
+    return " AND ".join(f"o.{name} = (SELECT {parameters.add(value)}::text)" for name, value in names.items())
+
+
+# What is found at once is found in one way, whatever the values are. PostgreSQL would plan anew each time, which takes
+# longer than to run the plan, as one that knows the values looks better: so it does not get to see them.
+PLANNED = msgspec.structs.replace(
+    DIALECT, within=_planned_within, column=_planned_column, limit=lambda _, most: str(most)
+)
 
 
 def _json(value: Any) -> str:

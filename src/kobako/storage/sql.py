@@ -23,16 +23,17 @@ COLUMNS = {"id": TEXT, "last_modified": NUMBER}
 
 
 class Parameters:
-    """The values of a statement, and their numbers. `template`: how {n}, from 1, is written."""
+    """The values of a statement, and their numbers. `template`: how {n} is written, which begins after `before`."""
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, before: int = 0) -> None:
         self._template = template
+        self._before = before
         self.values: list[Any] = []
 
     def add(self, value: Any) -> str:
         """Return the SQL for a value."""
         self.values.append(value)
-        return self._template.format(n=len(self.values))
+        return self._template.format(n=self._before + len(self.values))
 
 
 class Column(Protocol):
@@ -83,14 +84,22 @@ class Dialect(msgspec.Struct, frozen=True):
     by_id: str = ""
     """The same, by the index of ids."""
 
+    limit: Callable[[Parameters, int], str] = Parameters.add
+    """Return how many objects at most."""
+
 
 Statement = tuple[str, list[Any]]
 """SQL, and its values."""
 
 
-def page(dialect: Dialect, parent: str, resource: str, selection: Selection, indexes: Sequence[str] = ()) -> Statement:
-    """Return the statement for the objects selected; `indexes`: the fields that the list declares."""
-    parameters = Parameters(dialect.parameter)
+def page(
+    dialect: Dialect, parent: str, resource: str, selection: Selection, indexes: Sequence[str] = (), before: int = 0
+) -> Statement:
+    """Return the statement for the objects selected; `indexes`: the fields that the list declares.
+
+    `before`: how many parameters there are already, where it is a part of another statement.
+    """
+    parameters = Parameters(dialect.parameter, before)
     conditions = _conditions(dialect, parameters, parent, resource, selection, indexes)
     columns = [dialect.column(parameters, each.field) for each in selection.sort]
     if selection.after is not None:
@@ -106,7 +115,7 @@ def page(dialect: Dialect, parent: str, resource: str, selection: Selection, ind
     if order:
         sql += f" ORDER BY {', '.join(order)}"
     if selection.limit is not None:
-        sql += f" LIMIT {parameters.add(selection.limit)}"
+        sql += f" LIMIT {dialect.limit(parameters, selection.limit)}"
     return sql, parameters.values
 
 
@@ -230,6 +239,14 @@ def is_led_to(selection: Selection, indexes: Sequence[str]) -> bool:
     return not selection.tombstones and any(
         each.field in indexes and each.operator in EQUALITIES for each in selection.filters
     )
+
+
+def is_found_at_once(selection: Selection, indexes: Sequence[str]) -> bool:
+    """Tell whether the objects, in the order of their timestamps, are read from an index, with few others or none."""
+    if selection.ids is not None or any(each.field != "last_modified" for each in selection.sort) or not selection.sort:
+        return False
+    others = [each for each in selection.filters if each.field != "last_modified" or each.operator not in SIGNS]
+    return not others or is_led_to(selection, indexes)
 
 
 def is_ordered_by_index(selection: Selection, indexes: Sequence[str]) -> bool:
