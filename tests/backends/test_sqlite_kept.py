@@ -3,9 +3,12 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
 from kobako.databases.base import BackendUnavailable
@@ -75,6 +78,121 @@ async def test_a_unit_that_writes_sees_what_it_wrote(database: SQLiteDatabase) -
         assert await unit.permission.granted(["user"], [URI]) == {(URI, "read")}
         await unit.permission.replace(URI, {"read": []})
         assert not await unit.permission.granted(["user"], [URI])
+
+
+async def seen_by_writer(database: SQLiteDatabase) -> tuple[set[str], set[tuple[str, str]]]:
+    async with database.begin([RECORDS]) as unit:
+        return {*await unit.permission.groups("user")}, {*await unit.permission.granted(["user"], [URI])}
+
+
+async def test_units_that_write_keep_what_they_read_and_leave_as_it_is(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await seen_by_writer(database) == ALL
+    await put(database, "r1", "{}")
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.replace("/buckets/other", {"read": ["user"]})
+    for name in ("GROUPS", "ACES", "GRANTED"):
+        monkeypatch.setattr(permission, name, "no SQL")
+    assert await seen_by_writer(database) == ALL
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda unit: unit.permission.replace(URI, {"read": ["other"]}),
+        lambda unit: unit.permission.grant({URI: {"write": ["user"]}}),
+        lambda unit: unit.permission.forget([URI]),
+        lambda unit: unit.permission.forget(["/buckets/b/groups/g"]),
+        lambda unit: unit.permission.erase("user"),
+        lambda unit: unit.permission.join("/buckets/b/groups/h", ["user"]),
+        lambda unit: unit.permission.join("/buckets/b/groups/h", ["system.Authenticated"]),
+        lambda unit: unit.permission.leave("/buckets/b/groups/g", ["user"]),
+    ],
+)
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("as_a_part", [True, False])
+async def test_they_keep_nothing_that_was_changed_or_undone(
+    database: SQLiteDatabase, write: Callable[[Any], Awaitable[None]], is_kept: bool, as_a_part: bool
+) -> None:
+    async def change() -> None:
+        async with database.begin([RECORDS]) as unit, unit.savepoint() if as_a_part else nullcontext():
+            await write(unit)
+            during = (
+                {*await unit.permission.groups("user")},
+                {*await unit.permission.granted(["user"], [URI])},
+            )
+            assert during != ALL
+            if not is_kept:
+                raise ZeroDivisionError
+
+    assert await seen_by_writer(database) == ALL
+    with nullcontext() if is_kept else pytest.raises(ZeroDivisionError):
+        await change()
+    assert (await seen_by_writer(database) == ALL) != is_kept
+    assert await seen_by_writer(database) == await seen(database)
+
+
+async def test_nor_what_was_changed_in_a_part_that_is_undone(database: SQLiteDatabase) -> None:
+    async with database.begin([RECORDS]) as unit:
+        with suppress(ZeroDivisionError):
+            async with unit.savepoint():
+                await unit.permission.replace(URI, {"read": []})
+                await unit.permission.leave("/buckets/b/groups/g", ["user"])
+                assert not await unit.permission.granted(["user"], [URI])
+                assert not await unit.permission.groups("user")
+                raise ZeroDivisionError
+        assert await unit.permission.granted(["user"], [URI]) == ALL[1]
+        assert await unit.permission.groups("user") == ALL[0]
+    assert await seen_by_writer(database) == ALL
+
+
+async def test_they_see_what_another_process_takes(database: SQLiteDatabase, tmp_path: Path) -> None:
+    assert await seen_by_writer(database) == ALL
+    command = [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "objects.db"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    assert await seen_by_writer(database) == (set(), set())
+
+
+async def test_they_see_that_everything_was_removed(database: SQLiteDatabase) -> None:
+    assert await seen_by_writer(database) == ALL
+    await database.flush()
+    assert await seen_by_writer(database) == (set(), set())
+
+
+async def test_what_a_commit_that_failed_would_have_changed_is_not_known(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def take() -> None:
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.replace(URI, {"read": []})
+            assert not await unit.permission.granted(["user"], [URI])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database._writer, "_commit", lambda: apsw.FullError("the disk is full"))
+        with pytest.raises(BackendUnavailable):
+            await take()
+    assert await seen_by_writer(database) == ALL
+
+
+async def test_nor_what_a_unit_saw_of_another_of_its_group_that_was_undone(database: SQLiteDatabase) -> None:
+    """The second begins before the first is committed."""
+    begun = asyncio.Event()
+
+    async def take() -> None:
+        async with database.begin([RECORDS]) as unit:
+            await unit.permission.replace(URI, {"read": []})
+            begun.set()
+            await asyncio.sleep(0)
+            assert not await unit.permission.granted(["user"], [URI])
+            raise ZeroDivisionError
+
+    first = asyncio.create_task(take())
+    await begun.wait()
+    second = asyncio.create_task(seen_by_writer(database))
+    with pytest.raises(ZeroDivisionError):
+        await first
+    assert await second == ALL
 
 
 async def test_a_change_that_is_undone_was_never_seen(database: SQLiteDatabase) -> None:

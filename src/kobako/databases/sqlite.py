@@ -120,6 +120,7 @@ class SQLiteDatabase:
         self._check_open()
         async with WritingUnit(self._writer, self._clock) as unit:
             await unit.session.aside(_remove_everything, unit.session, self._clock())
+            unit.permission.look_again()
 
     async def check(self) -> bool:
         """Tell whether the file can be read."""
@@ -188,9 +189,9 @@ class SQLiteUnit:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def _use(self, connection: apsw.Connection, kept: Kept | None = None) -> None:
-        """Have the unit on this connection: one that keeps what it reads of permissions never writes."""
-        self.session = session = Session(connection, writes=kept is None)
+    def _use(self, connection: apsw.Connection, kept: Kept, *, writes: bool) -> None:
+        """Have the unit on this connection, which keeps what it reads of permissions."""
+        self.session = session = Session(connection, writes=writes)
         self.storage = SQLiteStorage(session, self._clock)
         self.permission = SQLitePermission(session, kept)
 
@@ -206,7 +207,7 @@ class ReadingUnit(SQLiteUnit):
 
     async def __aenter__(self) -> "ReadingUnit":
         self._reader = await self._readers.take()
-        self._use(self._reader.connection, self._reader.kept)
+        self._use(self._reader.connection, self._reader.kept, writes=False)
         try:
             self.session.run("BEGIN")
         except BaseException:
@@ -238,7 +239,7 @@ class WritingUnit(SQLiteUnit):
 
     async def __aenter__(self) -> "WritingUnit":
         await self._writer.enter()
-        self._use(self._writer.connection)
+        self._use(self._writer.connection, self._writer.kept, writes=True)
         return self
 
     async def __aexit__(

@@ -24,6 +24,7 @@ from kobako.databases.base import BackendUnavailable
 from kobako.databases.line import Line
 from kobako.databases.sqlite_session import UNAVAILABLE, unavailable
 from kobako.databases.turnstile import Turnstile
+from kobako.permission.sqlite import Kept
 
 MOST_UNITS = 64
 """How many units may share a commit."""
@@ -72,6 +73,8 @@ class Writer:
 
     def __init__(self, connection: apsw.Connection, turnstile: Turnstile, timeout_s: float) -> None:
         self.connection = connection
+        self.kept = Kept()
+        """What is known of permissions, by what units of this connection have read and left as it is."""
         self._execute = connection.execute
         self._turnstile = turnstile
         self._timeout_s = timeout_s
@@ -98,6 +101,7 @@ class Writer:
                 if not self._begins_at_once():
                     await self._begin(deadline)
                 self._group = Group(time.monotonic())
+                self.kept.at(self._execute("PRAGMA data_version").fetchall()[0][0])
             self._group.size += 1
         except BaseException as error:
             if self._group is not None and not self._in_transaction():
@@ -164,6 +168,8 @@ class Writer:
     def _end_unit(self, group: Group, keep: bool) -> None:
         if not self._in_transaction():
             raise apsw.AbortError("the transaction was rolled back")
+        if not keep:
+            self.kept.clear()
         # The first unit of a group has no savepoint: to undo it is to undo the transaction.
         if group.size > 1:
             if not keep:
@@ -228,6 +234,8 @@ class Writer:
 
     def _conclude(self, group: Group, failure: BaseException | None) -> None:
         """Tell the group how its transaction ended, and give up the turn."""
+        if failure is not None:
+            self.kept.clear()
         if failure is not None and self._in_transaction():
             with suppress(apsw.Error):
                 self._execute("ROLLBACK")

@@ -69,14 +69,15 @@ MEMBERS = """
 
 
 class Kept(dict[Any, Any]):
-    """What a connection that reads has answered, true until anything is committed: by whomever, in any process.
+    """What a connection has answered, true until anything is committed by others: by whomever, in any process.
 
     SQLite tells that by a number, for the snapshot that the unit reads: so nothing is told that is not so any more.
+    What is written on the connection itself does not count there: who writes has it forgotten, and who undoes, too.
     """
 
-    version = 0
+    version: object = 0
 
-    def at(self, version: int) -> "Kept":
+    def at(self, version: object) -> "Kept":
         """Return what is true in a unit."""
         if version != self.version or len(self) > MOST_KEPT:
             self.clear()
@@ -85,20 +86,16 @@ class Kept(dict[Any, Any]):
 
 
 class SQLitePermission:
-    """The permissions of one unit of work.
+    """The permissions of one unit of work: it knows what was `kept` of earlier ones on the connection."""
 
-    One that only reads has what was `kept` of earlier ones; one that writes, alone until its end, what it asked itself.
-    """
+    __slots__ = ("_kept", "_known", "_run", "_session")
 
-    __slots__ = ("_aces", "_kept", "_known", "_run", "_session")
-
-    def __init__(self, session: Session, kept: Kept | None = None) -> None:
+    def __init__(self, session: Session, kept: Kept) -> None:
         self._session = session
         self._run = session.run
         self._kept = kept
-        self._known: Kept | None = None
-        # Of a unit that writes: URI -> its ACL.
-        self._aces: dict[str, Rows | None] = {}
+        # Of one that writes, alone until its end, what is kept was looked at when it began.
+        self._known = kept if session.writes else None
 
     async def groups(self, user: str) -> frozenset[str]:
         """Return the principals of a user."""
@@ -109,20 +106,20 @@ class SQLitePermission:
             known[name] = frozenset([principal for (principal,) in self._run(GROUPS, (user, AUTHENTICATED))])
         return known[name]  # type: ignore[no-any-return]
 
-    def _answers(self) -> dict[Any, Any]:
-        """Return the answers that are true in this unit: where it writes, none."""
-        if self._kept is None:
-            return {}
+    def _answers(self) -> Kept:
+        """Return the answers that are true in this unit."""
         if self._known is None:
             self._known = self._kept.at(self._run("PRAGMA data_version")[0][0])
         return self._known
 
     async def join(self, principal: str, users: Collection[str]) -> None:
         """Give a principal to users."""
+        self.look_again()
         await self._write("INSERT OR IGNORE INTO members (principal, user) VALUES (?, ?)", principal, users)
 
     async def leave(self, principal: str, users: Collection[str]) -> None:
         """Take a principal from users."""
+        self.look_again()
         await self._write("DELETE FROM members WHERE principal = ? AND user = ?", principal, users)
 
     async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
@@ -142,7 +139,7 @@ class SQLitePermission:
 
     def _short_acl(self, uri: str) -> Rows | None:
         """Return the (permission, principal) of an ACL, None where there are many: asked once, until it may change."""
-        known: dict[Any, Any] = self._aces if self._kept is None else self._answers()
+        known = self._answers()
         if uri in known:
             return known[uri]  # type: ignore[no-any-return]
         rows = self._run(ACES, (uri,))
@@ -152,11 +149,11 @@ class SQLitePermission:
         return found
 
     def look_again(self, uris: Collection[str] | None = None) -> None:
-        """Take nothing for known of the ACLs of these objects; None: of any, for what was written may be undone."""
+        """Take nothing for known of the ACLs of these objects; None: nothing at all, of groups neither."""
         if uris is None:
-            self._aces.clear()
+            self._kept.clear()
         for uri in uris or ():
-            self._aces.pop(uri, None)
+            self._kept.pop(uri, None)
 
     async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
         """Return the ids of the objects directly below `parent` that are shared with a principal."""
