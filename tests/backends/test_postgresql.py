@@ -592,7 +592,8 @@ class TestPlans:
     async def test_an_index_leads_to_permissions(
         self, filled: PostgreSQLDatabase, name: str, values: list[Any]
     ) -> None:
-        plan = await self.plan(filled, getattr(permission, name), *values)
+        statement = getattr(permission, name)
+        plan = await self.plan(filled, getattr(statement, "sql", statement), *values)
 
         assert "Index" in plan
         assert "Seq Scan" not in plan, plan

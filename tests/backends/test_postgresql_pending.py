@@ -10,7 +10,7 @@ import pytest
 from kobako.databases.base import BackendUnavailable, TryAgain
 from kobako.databases.memory import MemoryDatabase
 from kobako.databases.postgresql import PostgreSQLDatabase
-from kobako.databases.postgresql_session import Session
+from kobako.databases.postgresql_session import Session, Statement
 from kobako.protocol.selection import Selection
 from kobako.storage import postgresql as storage
 from kobako.testing import Clock
@@ -158,7 +158,8 @@ async def test_where_what_waits_cannot_be_sent_nothing_is_kept(
     database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch, statement: str, error: str
 ) -> None:
     """Not even where a part goes on as if nothing were; by the server, or by the driver, which tells it nothing."""
-    monkeypatch.setattr(storage, "_send_put", lambda run, put: run(statement, "no number"))
+    failing = Statement(f"failing AS ({statement})", "SELECT * FROM failing")
+    monkeypatch.setattr(storage, "_to_put_one", lambda put: (failing, ("no number",)))
 
     async def write() -> None:
         async with database.begin([RECORDS]) as unit:
@@ -181,8 +182,11 @@ async def test_where_what_waits_cannot_be_sent_nothing_is_kept(
 async def test_a_conflict_when_it_is_sent_is_told_as_one(
     database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fails = "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"
-    monkeypatch.setattr(storage, "_send_put", lambda run, put: run(fails))
+
+    class Failing(Statement):
+        sql = "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"
+
+    monkeypatch.setattr(storage, "_to_put_one", lambda put: (Failing("", ""), ()))
 
     async def write() -> None:
         async with database.begin([RECORDS]) as unit:

@@ -20,6 +20,7 @@ from kobako.databases.connections import Connections
 from kobako.databases.looks import Looks
 from kobako.databases.postgresql_connections import LIMITS, Address
 from kobako.databases.postgresql_foreseen import Declared, tells_page
+from kobako.databases.postgresql_lists import PREPARE_LOCK, lock_at_once
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import ERRORS, Connection
 from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, VersionUnit, WritingUnit
@@ -100,7 +101,8 @@ class PostgreSQLDatabase:
         if lists or emptied:
             # What it writes changes its lists: a page is no use.
             asked = msgspec.structs.replace(asked, selection=None)
-            return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked)
+            lock = self._lock_at_once(asked, lists, emptied)
+            return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked, lock)
         if not self._tells_version:
             asked = msgspec.structs.replace(asked, with_version=False)
         # Behind a pooler a statement has its limits in a transaction only.
@@ -146,6 +148,11 @@ class PostgreSQLDatabase:
         async with VersionUnit(self._pool, self._clock, "") as unit:
             return unit.version
 
+    def _lock_at_once(self, asked: Foreseen, lists: Collection[Place], emptied: Collection[str]) -> str | None:
+        """Return the statement that locks what a unit writes, if that is the one list that it is asked about."""
+        is_one = not emptied and not self._address.has_pooler and [*lists] == [asked.place]
+        return lock_at_once(asked.place) if is_one and asked.place else None
+
     def _tells(self, asked: Foreseen) -> bool:
         """Tell whether a statement answers all that is foreseen; for who polls there is mostly nothing to be found."""
         return asked.selection is None or asked.selection.tombstones or tells_page(asked, self._declared)
@@ -173,4 +180,15 @@ class PostgreSQLDatabase:
                 connection.terminate()
                 raise
             self._is_fit = True
+        if not self._address.has_pooler:
+            await self._prepare(connection)
         return connection
+
+    async def _prepare(self, connection: Connection) -> None:
+        try:
+            await connection.execute(PREPARE_LOCK)
+        except BaseException as error:
+            connection.terminate()
+            if isinstance(error, ERRORS):
+                raise postgresql_connections.told(error, self._address.name) from error
+            raise

@@ -97,14 +97,21 @@ Declared = dict[Place, Sequence[str]]
 
 @lru_cache(64)
 def statement_of_one(
-    uris: int, *, is_object: bool, has_user: bool, has_page: bool = False, with_version: bool = False
+    uris: int,
+    *,
+    is_object: bool,
+    has_user: bool,
+    has_page: bool = False,
+    has_list: bool = False,
+    with_version: bool = False,
 ) -> str:
     """Return the statement for a list, or an object, and so many ACLs: each has a parameter of its own.
 
     With a page of the list: {page} stands for its statement.
 
     Of an array PostgreSQL thinks that it is long, so it would plan anew each time, which takes five times as long as to
-    run the plan. How the list is, is asked only where there is no object: who reads one has no use for it.
+    run the plan. How the list is, is asked where there is no object, or it is to be written (`has_list`): who reads an
+    object has no use for it.
     """
     first = 8 if is_object else 6
     user = f"${first}, ${first + 1}"
@@ -113,7 +120,8 @@ def statement_of_one(
     grants = _GRANTS.format(uris=names, principals=_OF_GROUPS.format(user=user) if has_user else "$2::text[]")
     groups = [_GROUPS.format(user=user)] if has_user else []
     if not has_page:
-        parts = [*groups, grants, _OBJECT if is_object else _LIST]
+        about = [_OBJECT] if is_object else []
+        parts = [*groups, grants, *about, *([_LIST] if has_list or not is_object else [])]
         return " UNION ALL ".join(parts) + (_AND_VERSION if with_version else "")
     parts = [*groups, "SELECT * FROM granted", _LIST, _PAGE]
     both = f"WITH granted (kind, a, b, c, d, e) AS MATERIALIZED ({grants}) {' UNION ALL '.join(parts)}"
@@ -199,15 +207,18 @@ class Answers:
         self._are_true = False
 
 
-async def ask(session: Session, asked: Foreseen, declared: Declared) -> Answers:
-    """Run the statement. What its list declares is taken to be as it was last seen, and noted."""
+async def ask(session: Session, asked: Foreseen, declared: Declared, *, has_list: bool = False) -> Answers:
+    """Run the statement. What its list declares is taken to be as it was last seen, and noted.
+
+    `has_list`: how the list is, is asked whatever else is.
+    """
     shards = {shard(uri) for uri in asked.uris}
     if asked.place is None or len(asked.objects) > 1 or len(shards) != 1:
         return Answers(asked, await _ask_of_several(session, asked))
     indexes = tuple(declared.get(asked.place, ()))
     page = _page(asked, asked.place, indexes) if tells_page(asked, declared) else None
     led_by = indexes if asked.selection and sql.is_led_to(asked.selection, indexes) else ()
-    rows = await _ask_of_one(session, asked, shards.pop(), page)
+    rows = await _ask_of_one(session, asked, shards.pop(), page, has_list=has_list)
     answers = Answers(asked, rows, has_page=page is not None, led_by=led_by)
     if answers.state and indexes != tuple(answers.state.indexes):
         if len(declared) > MOST_DECLARED:
@@ -229,13 +240,16 @@ def _page(asked: Foreseen, place: Place, indexes: Sequence[str]) -> sql.Statemen
     return sql.page(PLANNED, place.parent, place.resource, asked.selection or EVERYTHING, indexes, before)
 
 
-def _ask_of_one(session: Session, asked: Foreseen, shard_of_acls: str, page: sql.Statement | None) -> Awaitable[Rows]:
+def _ask_of_one(
+    session: Session, asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, has_list: bool
+) -> Awaitable[Rows]:
     place, sought = asked.place or NOWHERE, asked.objects[:1]
     statement = statement_of_one(
         len(asked.uris),
         is_object=bool(sought),
         has_user=asked.user is not None,
         has_page=page is not None,
+        has_list=has_list,
         with_version=asked.with_version,
     )
     return session.run(

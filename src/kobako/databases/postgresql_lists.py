@@ -8,6 +8,7 @@ and it is tried again.
 Source: reliability, 4.4 step 3.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
@@ -23,6 +24,13 @@ UNDER = "bucket = $1 AND (parent = $2 OR (parent > $2 || '/' AND parent < $2 || 
 
 STATE = f"SELECT last_modified, open, indexes, purged_before FROM lists WHERE {THIS}"
 LOCK = f"{STATE} FOR UPDATE"
+
+# A statement of the connection itself, that goes with the begin of a transaction, in one journey. That takes no
+# parameters: so it is for names only in which nothing has a meaning in SQL.
+PREPARE_LOCK = f"PREPARE lock_list (text, text, text) AS SELECT 1 FROM lists WHERE {THIS} FOR UPDATE"
+PLAIN = re.compile(r"[\w/:.@+-]+", re.ASCII)
+LOCKED = "SELECT 1"
+"""What the server says when there was a row to lock."""
 
 MAKE = """
     INSERT INTO lists (bucket, parent, resource, last_modified, open)
@@ -144,6 +152,16 @@ class Lists:
     async def _lock_in_order(self, places: Iterable[Place]) -> None:
         for place in sorted(places, key=_turn):
             await self.lock(place)
+
+
+def lock_at_once(place: Place) -> str | None:
+    """Return the statement that locks a list, on a connection that has it prepared; None for a name that is not plain.
+
+    >>> lock_at_once(Place("record", "/buckets/b/collections/c"))
+    "EXECUTE lock_list('b', '/buckets/b/collections/c', 'record')"
+    """
+    key = _key(place)
+    return "EXECUTE lock_list('{}', '{}', '{}')".format(*key) if all(map(PLAIN.fullmatch, key)) else None
 
 
 def _key(place: Place) -> tuple[str, str, str]:

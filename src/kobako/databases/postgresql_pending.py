@@ -5,9 +5,10 @@ asked or the unit ends: then all that waits is sent first. The parts of a batch 
 savepoint: of one that is undone, nothing was sent. Others get theirs when it is sent what comes after its begin.
 """
 
+from itertools import chain
 from typing import Any
 
-from kobako.databases.postgresql_session import Send, Session
+from kobako.databases.postgresql_session import Send, Session, joined
 
 
 class Part:
@@ -104,5 +105,11 @@ class Pending:
         part.name = name
 
     async def _send_writes(self, writes: dict[Send, list[Any]]) -> None:
-        for send, each in writes.items():
-            await send(self._session.run, each)
+        kinds = [send(each) for send, each in writes.items()]
+        if len(kinds) > 1 and all(len(found) == 1 for found in kinds):
+            # Of each kind one statement: all of them in one journey.
+            statements, values = zip(*(found[0] for found in kinds), strict=True)
+            await self._session.run(joined(statements, tuple(map(len, values))), *chain(*values))
+            return
+        for statement, values in chain(*kinds):
+            await self._session.run(statement.sql, *values)

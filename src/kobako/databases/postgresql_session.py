@@ -3,8 +3,11 @@
 Source: reliability, 4.4 step 7.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import asyncpg
 
@@ -13,8 +16,8 @@ from kobako.databases.base import BackendUnavailable, TryAgain
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Rows = list[asyncpg.Record]
 
-Send = Callable[[Callable[..., Awaitable[Rows]], Sequence[Any]], Awaitable[None]]
-"""(how statements are run, writes of one kind, in their order): sends them."""
+Send = Callable[[Sequence[Any]], list["Write"]]
+"""(writes of one kind, in their order) -> the statements that do them."""
 
 CHUNK = 500
 """How many rows are fetched at a time where there may be very many."""
@@ -51,6 +54,36 @@ def failure(error: BaseException) -> Exception | None:
     if isinstance(error, LOST) and not isinstance(error, asyncpg.DataError):
         return BackendUnavailable(f"PostgreSQL: {error or type(error).__name__}")
     return None
+
+
+class Statement(NamedTuple):
+    """A statement that writes: `auxiliary` are those that it begins WITH, under names of their own; `main` the last."""
+
+    auxiliary: str
+    main: str
+
+    @property
+    def sql(self) -> str:
+        """The whole."""
+        return f"WITH {self.auxiliary} {self.main}"
+
+
+Write = tuple[Statement, tuple[Any, ...]]
+"""A statement, and its values."""
+
+
+@lru_cache(64)
+def joined(statements: tuple[Statement, ...], counts: tuple[int, ...]) -> str:
+    """Return statements as one: each has so many parameters, and writes other rows than the others."""
+    *others, last = [
+        Statement(*(_PARAMETER.sub(lambda found: f"${int(found[1]) + before}", part) for part in each))  # noqa: B023
+        for each, before in zip(statements, accumulate(counts, initial=0), strict=False)
+    ]
+    first = "".join(f"{each.auxiliary}, write{number} AS ({each.main}), " for number, each in enumerate(others))
+    return f"WITH {first}{last.auxiliary} {last.main}"
+
+
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 class Pending(Protocol):

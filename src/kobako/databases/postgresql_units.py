@@ -14,7 +14,7 @@ import asyncpg
 
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
 from kobako.databases.postgresql_foreseen import VERSION, AnsweredPermission, AnsweredStorage, Declared, ask
-from kobako.databases.postgresql_lists import Lists
+from kobako.databases.postgresql_lists import LOCKED, Lists
 from kobako.databases.postgresql_pending import Pending
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import Connection, Session
@@ -78,14 +78,14 @@ class PostgreSQLUnit:
     async def _start(self) -> None:
         await self.session.execute(self._begin)
 
-    async def _ask(self) -> None:
-        """Ask what is foreseen. Where only is read, the list stays as it is, too; else that is known by its lock."""
+    async def _ask(self, *, is_locked: bool = False) -> None:
+        """Ask what is foreseen. Where only is read, the list stays as it is, and so it does where it `is_locked`."""
         if self._asked:
             made = self._pool.made
-            answers = await ask(self.session, self._asked, self._declared)
+            answers = await ask(self.session, self._asked, self._declared, has_list=is_locked)
             if self.is_snapshot and answers.version:
                 self.version = made, answers.version
-            if self.is_snapshot and self._asked.place and answers.state:
+            if (self.is_snapshot or is_locked) and self._asked.place and answers.state:
                 self.lists.set(self._asked.place, answers.state)
             self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
             self.permission = AnsweredPermission(self.session, answers)
@@ -189,7 +189,7 @@ class VersionUnit(AnsweredUnit):
 class WritingUnit(PostgreSQLUnit):
     """A unit of work that writes: its lists are its own, from its beginning to its commit."""
 
-    __slots__ = ("_emptied", "_places", "pending")
+    __slots__ = ("_emptied", "_is_locked", "_lock", "_places", "pending")
     pending: Pending
     is_snapshot = False
 
@@ -201,10 +201,14 @@ class WritingUnit(PostgreSQLUnit):
         places: Collection[Place] = (),
         emptied: Collection[str] = (),
         asked: Foreseen | None = None,
+        lock: str | None = None,
     ) -> None:
+        """`lock`: the statement that locks all its lists, the one it is asked about, along with the begin."""
         super().__init__(pool, clock, begin, asked)
         self._places = places
         self._emptied = emptied
+        self._lock = lock
+        self._is_locked = False
 
     def _use(self, connection: Connection) -> None:
         super()._use(connection)
@@ -214,16 +218,31 @@ class WritingUnit(PostgreSQLUnit):
         """Lock the lists. Where everything is serializable, who waited has too old a snapshot: it begins anew."""
         deadline = time.monotonic() + LONGEST_BEGIN_S
         while True:
-            await self._enter()
             try:
-                await self.lists.lock_all(self._places, self._emptied)
-                await self._ask()
+                await self._begin_locked()
                 return self
             except BaseException as error:
-                await self._undo()
                 is_old = isinstance(error.__cause__, asyncpg.SerializationError)
                 if not is_old or time.monotonic() > deadline:
                     raise
+
+    async def _begin_locked(self) -> None:
+        await self._enter()
+        try:
+            if not self._is_locked:
+                await self.lists.lock_all(self._places, self._emptied)
+            await self._ask(is_locked=self._is_locked)
+            # How a list is that was locked at once, is among the answers: this asks for nothing.
+            await self.lists.lock_all(self._places, ())
+        except BaseException:
+            await self._undo()
+            raise
+
+    async def _start(self) -> None:
+        if self._lock is None:
+            await super()._start()
+        else:
+            self._is_locked = await self.session.execute(f"{self._begin}; {self._lock}") == LOCKED
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None

@@ -34,7 +34,7 @@ def foreseen(site: Site, steps: Sequence[Step], with_version: bool) -> Foreseen 
         principals=caller.principals,
         uris=tuple({uri: None for each in about for uri in inheritance.lineage(each.target)}),
         objects=sought,
-        place=about[0].target.place if is_single else None,
+        place=about[0].target.place if len({each.target.place for each in about}) == 1 else None,
         selection=_selection(site, about[0]) if is_all and not sought else None,
         is_all=is_all,
         with_version=with_version,

@@ -5,9 +5,9 @@ Rows of several objects are written in one order, so that units do not wait for 
 Source: permission contract, objects 22.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 
-from kobako.databases.postgresql_session import Rows, Session
+from kobako.databases.postgresql_session import Session, Statement, Write
 from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED, Acl, by_uri
 
@@ -48,24 +48,30 @@ GRANT = """
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g (bucket, uri, permission, principal)
     ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING"""
 
-REPLACE = """
-    WITH wanted AS (SELECT * FROM unnest($4::text[], $5::text[]) AS w (permission, principal)),
+REPLACE = Statement(
+    """
+    wanted AS (SELECT * FROM unnest($4::text[], $5::text[]) AS w (permission, principal)),
     gone AS (
         DELETE FROM aces WHERE bucket = $1 AND uri = $2 AND permission = ANY($3::text[])
-            AND (permission, principal) NOT IN (SELECT permission, principal FROM wanted))
+            AND (permission, principal) NOT IN (SELECT permission, principal FROM wanted))""",
+    """
     INSERT INTO aces (bucket, uri, permission, principal)
-    SELECT $1, $2, permission, principal FROM wanted ORDER BY principal, permission ON CONFLICT DO NOTHING"""
+    SELECT $1, $2, permission, principal FROM wanted ORDER BY principal, permission ON CONFLICT DO NOTHING""",
+)
 
-REPLACE_ALL = """
-    WITH named AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS n (bucket, uri, permission)),
+REPLACE_ALL = Statement(
+    """
+    named AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS n (bucket, uri, permission)),
     wanted AS (
         SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[]) AS w (bucket, uri, permission, principal)),
     gone AS (
         DELETE FROM aces AS a USING named AS n
         WHERE a.bucket = n.bucket AND a.uri = n.uri AND a.permission = n.permission
-            AND (a.uri, a.permission, a.principal) NOT IN (SELECT uri, permission, principal FROM wanted))
+            AND (a.uri, a.permission, a.principal) NOT IN (SELECT uri, permission, principal FROM wanted))""",
+    """
     INSERT INTO aces (bucket, uri, permission, principal)
-    SELECT * FROM wanted ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING"""
+    SELECT * FROM wanted ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING""",
+)
 
 FORGET = """
     WITH f AS (SELECT * FROM unnest($1::text[], $2::text[]) AS f (bucket, uri)),
@@ -99,22 +105,21 @@ MEMBERS = """
         SELECT DISTINCT principal FROM members WHERE principal > $1 ORDER BY principal LIMIT $2) ORDER BY principal"""
 
 
-async def send_acls(run: Callable[..., Awaitable[Rows]], acls: Sequence[tuple[str, Acl]]) -> None:
-    """Set permissions to exactly these principals: of one that is set several times the last counts."""
+def to_replace(acls: Sequence[tuple[str, Acl]]) -> list[Write]:
+    """Return what sets permissions to exactly these principals: of one that is set several times the last counts."""
     latest: dict[str, dict[str, Collection[str]]] = {}
     for uri, acl in acls:
         latest.setdefault(uri, {}).update(acl)
     named = [(shard(uri), uri, permission) for uri, acl in latest.items() for permission in acl]
     wanted = [(*each, principal) for each in named for principal in latest[each[1]][each[2]]]
     if not named:
-        return
+        return []
     if len(latest) == 1:
         [(uri, acl)] = latest.items()
         names, given = [each[2] for each in wanted], [each[3] for each in wanted]
-        await run(REPLACE, shard(uri), uri, list(acl), names, given)
-    else:
-        columns = [list(each) for each in zip(*wanted, strict=True)] or [[], [], [], []]
-        await run(REPLACE_ALL, *(list(each) for each in zip(*named, strict=True)), *columns)
+        return [(REPLACE, (shard(uri), uri, list(acl), names, given))]
+    columns = [list(each) for each in zip(*wanted, strict=True)] or [[], [], [], []]
+    return [(REPLACE_ALL, (*(list(each) for each in zip(*named, strict=True)), *columns))]
 
 
 class PostgreSQLPermission:
@@ -182,10 +187,11 @@ class PostgreSQLPermission:
         """Set the permissions named to exactly these principals."""
         # As it is now: it is the caller's, who may change it.
         write = uri, {permission: tuple(principals) for permission, principals in acl.items()}
-        if self._session.pending is None:
-            await send_acls(self._run, [write])
-        else:
-            self._session.pending.add(send_acls, write)
+        if self._session.pending is not None:
+            self._session.pending.add(to_replace, write)
+            return
+        for statement, values in to_replace([write]):
+            await self._run(statement.sql, *values)
 
     async def grant(self, acls: Mapping[str, Acl]) -> None:
         """Give permissions on objects, besides those that are given there already."""

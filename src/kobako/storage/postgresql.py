@@ -3,14 +3,14 @@
 Source: storage contract, objects 21; reliability 4.4.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import asyncpg
 import msgspec
 
 from kobako.databases.base import Clock
 from kobako.databases.postgresql_lists import THIS, UNDER, Lists, State
-from kobako.databases.postgresql_session import Rows, Session
+from kobako.databases.postgresql_session import Rows, Session, Statement, Write
 from kobako.databases.shards import shard
 from kobako.protocol import filters, ordering, versions
 from kobako.protocol.jsontext import JsonObject
@@ -27,31 +27,37 @@ KNOWN = f"SELECT 1 FROM objects WHERE {THIS} AND id = $4"
 
 _KEYS = ", ".join(keys.COLUMNS)
 
-PUT = f"""
-    WITH list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS})
+_PUT_LIST = f"list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS})"
+
+_PUT = """
     INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
     VALUES ($1, $2, $3, $4, $5, false, $7::text, coalesce($8::text, $7)::jsonb)
     ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
         last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields"""
 
 # Where no index is declared these columns stay as they are: nobody pays for them.
-PUT_WITH_KEYS = PUT.replace("fields)\n", f"fields, {_KEYS})\n").replace(
+_PUT_WITH_KEYS = _PUT.replace("fields)\n", f"fields, {_KEYS})\n").replace(
     "::jsonb)", "::jsonb, $9, $10, $11, $12, $13)"
 ) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
 
-PUT_ALL = f"""
-    WITH list AS (UPDATE lists SET last_modified = $4, open = true WHERE {THIS})
+PUT, PUT_WITH_KEYS = Statement(_PUT_LIST, _PUT), Statement(_PUT_LIST, _PUT_WITH_KEYS)
+
+_PUT_ALL_LIST = f"list AS (UPDATE lists SET last_modified = $4, open = true WHERE {THIS})"
+
+_PUT_ALL = """
     INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
     SELECT $1, $2, $3, id, version, false, data, coalesce(fields, data)::jsonb
     FROM unnest($5::text[], $6::bigint[], $7::text[], $8::text[]) AS o (id, version, data, fields)
     ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
         last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields"""
 
-PUT_ALL_WITH_KEYS = (
-    PUT_ALL.replace("fields)\n", f"fields, {_KEYS})\n")
+_PUT_ALL_WITH_KEYS = (
+    _PUT_ALL.replace("fields)\n", f"fields, {_KEYS})\n")
     .replace("::jsonb", f"::jsonb, {_KEYS}")
     .replace("$8::text[])", "$8::text[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])")
 ) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
+
+PUT_ALL, PUT_ALL_WITH_KEYS = Statement(_PUT_ALL_LIST, _PUT_ALL), Statement(_PUT_ALL_LIST, _PUT_ALL_WITH_KEYS)
 
 LIVE = f"SELECT id FROM objects WHERE {THIS} AND id = ANY($4::text[]) AND NOT deleted"
 
@@ -132,39 +138,35 @@ class Put(msgspec.Struct, frozen=True):
     indexes: Sequence[str]
 
 
-Run = Callable[..., Awaitable[Rows]]
-
-
-async def send_puts(run: Run, puts: Sequence[Put]) -> None:
-    """Put objects: those of a list in one statement, of several with one id the last."""
+def to_put(puts: Sequence[Put]) -> list[Write]:
+    """Return what puts objects: those of a list in one statement, of several with one id the last."""
     by_list: dict[Place, dict[str, Put]] = {}
     for put in puts:
         by_list.setdefault(put.place, {})[put.stored.id] = put
-    for place, found in by_list.items():
-        each = list(found.values())
-        if len(each) == 1:
-            await _send_put(run, each[0])
-        else:
-            latest = max(each, key=lambda put: put.of_list)
-            await _send_all(run, place, [put.stored for put in each], latest.of_list, latest.indexes)
+    return [_to_put(place, list(found.values())) for place, found in by_list.items()]
 
 
-async def _send_put(run: Run, put: Put) -> None:
+def _to_put(place: Place, puts: Sequence[Put]) -> Write:
+    if len(puts) == 1:
+        return _to_put_one(puts[0])
+    latest = max(puts, key=lambda put: put.of_list)
+    return _to_put_all(place, [put.stored for put in puts], latest.of_list, latest.indexes)
+
+
+def _to_put_one(put: Put) -> Write:
     stored = put.stored
     values = (stored.id, stored.last_modified, put.of_list, stored.text, comparable(stored.text))
     if put.indexes:
-        await run(PUT_WITH_KEYS, *_key(put.place), *values, *keys.of_object(stored.text, put.indexes))
-    else:
-        await run(PUT, *_key(put.place), *values)
+        return PUT_WITH_KEYS, (*_key(put.place), *values, *keys.of_object(stored.text, put.indexes))
+    return PUT, (*_key(put.place), *values)
 
 
-async def _send_all(run: Run, place: Place, found: Sequence[Stored], of_list: int, indexes: Sequence[str]) -> None:
+def _to_put_all(place: Place, found: Sequence[Stored], of_list: int, indexes: Sequence[str]) -> Write:
     columns = [each.id for each in found], [each.last_modified for each in found], *_texts(found)
     if indexes:
         indexed = _columns([keys.of_object(each.text, indexes) for each in found])
-        await run(PUT_ALL_WITH_KEYS, *_key(place), of_list, *columns, *indexed)
-    else:
-        await run(PUT_ALL, *_key(place), of_list, *columns)
+        return PUT_ALL_WITH_KEYS, (*_key(place), of_list, *columns, *indexed)
+    return PUT_ALL, (*_key(place), of_list, *columns)
 
 
 class PostgreSQLStorage:
@@ -222,10 +224,10 @@ class PostgreSQLStorage:
         put = Put(place, written, assigned.of_list, state.indexes)
         if self._session.pending is not None and assigned.of_object > state.last_modified:
             # Nobody has this timestamp: what is made of it is known.
-            self._session.pending.add(send_puts, put)
+            self._session.pending.add(to_put, put)
         else:
             try:
-                await _send_put(self._run, put)
+                await self._write(_to_put_one(put))
             except asyncpg.UniqueViolationError as error:
                 taken = f"{assigned.of_object} is the timestamp of another object of {place.parent}"
                 raise DuplicateTimestamp(taken) from error
@@ -243,7 +245,7 @@ class PostgreSQLStorage:
         for id, text in objects:
             current = versions.following(current, now)
             found.append(Stored(id, current, text))
-        await _send_all(self._run, place, found, current, state.indexes)
+        await self._write(_to_put_all(place, found, current, state.indexes))
         self._lists.set(place, State(current, True, state.indexes))
         return found
 
@@ -330,6 +332,10 @@ class PostgreSQLStorage:
     async def set_epoch(self, epoch: int) -> None:
         """Take over the epoch of another database."""
         await self._run("UPDATE metadata SET value = $1 WHERE key = 'epoch'", epoch)
+
+    async def _write(self, write: Write) -> None:
+        statement, values = write
+        await self._run(statement.sql, *values)
 
     async def _assign(self, place: Place, state: State, id: str, wanted: int | None) -> versions.Assigned:
         """Return the timestamps for a write of an object, and for its list, which it opens."""
