@@ -19,6 +19,7 @@ from bench.contenders.kinto_api import login, records_of
 from bench.contenders.kobako import KobakoPostgreSQL
 from bench.workloads import KEPT
 from kobako import server, stock
+from kobako.databases.postgresql_lists import PREPARE_LOCK
 from kobako.protocol import jsontext
 from kobako.protocol.messages import Request
 
@@ -26,7 +27,10 @@ ID = dataset.id_of(7)
 """The record that is written while it is looked at; pgbench writes others in its place."""
 OTHER = "'record' || lpad(:number::text, 9, '0')"
 
+OF_LIST = "(CASE WHEN kind = 'list' THEN found END)::bigint"
 NEXT = "\\set version :last_modified + 1"
+
+LOCK = re.compile(r"EXECUTE lock_list\('(.*)', '(.*)', '(.*)'\)")
 
 SECONDS = 1
 
@@ -81,7 +85,16 @@ def script(statements: Sequence[Statement], version: int) -> Iterator[str]:
     """Yield the lines of a script: values in their places, another record each time, the version after the last."""
     yield f"\\set number random(0, {KEPT - 1})"
     for sql, values in statements:
-        yield _filled(sql, values, version) + (f" \\gset\n{NEXT}" if "FOR UPDATE" in sql else ";")
+        if lock := LOCK.search(sql):
+            # pgbench prepares its statements itself; it sends these two in one journey, too.
+            statement = PREPARE_LOCK.partition(" AS ")[2]
+            yield from ("\\startpipeline", "BEGIN;", f"{_filled(statement, lock.groups(), version)};", "\\endpipeline")
+        elif "'list'" in sql:
+            # Among the answers is where the list stands: pgbench takes a value from a single row.
+            asked = f"({_filled(sql, values, version)}) AS asked (kind, found, b, c, d, e)"
+            yield f"SELECT max({OF_LIST}) AS last_modified FROM {asked} \\gset\n{NEXT}"
+        else:
+            yield f"{_filled(sql, values, version)};"
 
 
 def _filled(sql: str, values: tuple[Any, ...], version: int) -> str:

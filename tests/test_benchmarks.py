@@ -146,9 +146,16 @@ def test_pgbench_sends_the_values_of_a_statement_for_another_record_each_time() 
 
 
 def test_pgbench_takes_the_version_after_that_of_the_list() -> None:
-    _, lock, put = pgbench.script([("SELECT last_modified FOR UPDATE", ()), ("UPDATE $1", (5,))], version=5)
+    asked = "SELECT 'list', last_modified::text FROM lists WHERE parent = $1"
+    _, *lock, ask, put = pgbench.script(
+        [("BEGIN; EXECUTE lock_list('b', '/b', 'record')", ()), (asked, ("/b",)), ("UPDATE $1", (5,))], version=5
+    )
 
-    assert lock == "SELECT last_modified FOR UPDATE \\gset\n\\set version :last_modified + 1"
+    assert lock[:2] == ["\\startpipeline", "BEGIN;"]
+    assert "parent = E'/b' AND resource = E'record' FOR UPDATE;" in lock[2]
+    assert lock[3:] == ["\\endpipeline"]
+    assert "FROM (SELECT 'list', last_modified::text FROM lists WHERE parent = E'/b') AS asked" in ask
+    assert ask.endswith("\\gset\n\\set version :last_modified + 1")
     assert put == "UPDATE :version;"
 
 
