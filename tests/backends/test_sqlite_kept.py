@@ -15,6 +15,7 @@ from kobako.databases.base import BackendUnavailable
 from kobako.databases.sqlite import SQLiteDatabase
 from kobako.permission import sqlite as permission
 from kobako.permission.sqlite import Kept
+from kobako.storage.base import Place
 from kobako.testing import Clock
 from kobako.testing.fixtures import RECORDS, put
 
@@ -40,8 +41,8 @@ async def database(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
     await database.close()
 
 
-async def seen(database: SQLiteDatabase) -> tuple[set[str], set[tuple[str, str]]]:
-    async with database.begin() as unit:
+async def seen(database: SQLiteDatabase, *lists: Place) -> tuple[set[str], set[tuple[str, str]]]:
+    async with database.begin(lists) as unit:
         return {*await unit.permission.groups("user")}, {*await unit.permission.granted(["user"], [URI])}
 
 
@@ -80,21 +81,16 @@ async def test_a_unit_that_writes_sees_what_it_wrote(database: SQLiteDatabase) -
         assert not await unit.permission.granted(["user"], [URI])
 
 
-async def seen_by_writer(database: SQLiteDatabase) -> tuple[set[str], set[tuple[str, str]]]:
-    async with database.begin([RECORDS]) as unit:
-        return {*await unit.permission.groups("user")}, {*await unit.permission.granted(["user"], [URI])}
-
-
 async def test_units_that_write_keep_what_they_read_and_leave_as_it_is(
     database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await seen_by_writer(database) == ALL
+    assert await seen(database, RECORDS) == ALL
     await put(database, "r1", "{}")
     async with database.begin([RECORDS]) as unit:
         await unit.permission.replace("/buckets/other", {"read": ["user"]})
     for name in ("GROUPS", "ACES", "GRANTED"):
         monkeypatch.setattr(permission, name, "no SQL")
-    assert await seen_by_writer(database) == ALL
+    assert await seen(database, RECORDS) == ALL
 
 
 @pytest.mark.parametrize(
@@ -126,11 +122,11 @@ async def test_they_keep_nothing_that_was_changed_or_undone(
             if not is_kept:
                 raise ZeroDivisionError
 
-    assert await seen_by_writer(database) == ALL
+    assert await seen(database, RECORDS) == ALL
     with nullcontext() if is_kept else pytest.raises(ZeroDivisionError):
         await change()
-    assert (await seen_by_writer(database) == ALL) != is_kept
-    assert await seen_by_writer(database) == await seen(database)
+    assert (await seen(database, RECORDS) == ALL) != is_kept
+    assert await seen(database, RECORDS) == await seen(database)
 
 
 async def test_nor_what_was_changed_in_a_part_that_is_undone(database: SQLiteDatabase) -> None:
@@ -144,20 +140,20 @@ async def test_nor_what_was_changed_in_a_part_that_is_undone(database: SQLiteDat
                 raise ZeroDivisionError
         assert await unit.permission.granted(["user"], [URI]) == ALL[1]
         assert await unit.permission.groups("user") == ALL[0]
-    assert await seen_by_writer(database) == ALL
+    assert await seen(database, RECORDS) == ALL
 
 
 async def test_they_see_what_another_process_takes(database: SQLiteDatabase, tmp_path: Path) -> None:
-    assert await seen_by_writer(database) == ALL
+    assert await seen(database, RECORDS) == ALL
     command = [sys.executable, "-c", FROM_ELSEWHERE, tmp_path / "objects.db"]
     await asyncio.to_thread(subprocess.run, command, check=True)
-    assert await seen_by_writer(database) == (set(), set())
+    assert await seen(database, RECORDS) == (set(), set())
 
 
 async def test_they_see_that_everything_was_removed(database: SQLiteDatabase) -> None:
-    assert await seen_by_writer(database) == ALL
+    assert await seen(database, RECORDS) == ALL
     await database.flush()
-    assert await seen_by_writer(database) == (set(), set())
+    assert await seen(database, RECORDS) == (set(), set())
 
 
 async def test_what_a_commit_that_failed_would_have_changed_is_not_known(
@@ -172,7 +168,7 @@ async def test_what_a_commit_that_failed_would_have_changed_is_not_known(
         patched.setattr(database._writer, "_commit", lambda: apsw.FullError("the disk is full"))
         with pytest.raises(BackendUnavailable):
             await take()
-    assert await seen_by_writer(database) == ALL
+    assert await seen(database, RECORDS) == ALL
 
 
 async def test_nor_what_a_unit_saw_of_another_of_its_group_that_was_undone(database: SQLiteDatabase) -> None:
@@ -189,7 +185,7 @@ async def test_nor_what_a_unit_saw_of_another_of_its_group_that_was_undone(datab
 
     first = asyncio.create_task(take())
     await begun.wait()
-    second = asyncio.create_task(seen_by_writer(database))
+    second = asyncio.create_task(seen(database, RECORDS))
     with pytest.raises(ZeroDivisionError):
         await first
     assert await second == ALL

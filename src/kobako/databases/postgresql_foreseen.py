@@ -147,9 +147,8 @@ class Answers:
         for uri, permission, principal, *_ in found["grant"]:
             self._grants[uri].append((permission, principal))
         # For who is granted nothing nobody has looked; and nobody knows where, if the list declares something else.
-        is_there = bool(found["grant"]) and self.state is not None
-        is_page = has_page and is_there and (not led_by or led_by == tuple(self.state.indexes if self.state else ()))
-        self._page = _in_order(asked, found["page"]) if is_page else None
+        is_as_taken = self.state is not None and (not led_by or led_by == tuple(self.state.indexes))
+        self._page = _in_order(asked, found["page"]) if has_page and found["grant"] and is_as_taken else None
         self._uris = set(asked.uris)
         self._objects: dict[tuple[Place, str], Stored | None] = {(each.place, each.id): None for each in asked.objects}
         for parent, resource, id, version, text in found["object"]:
