@@ -27,6 +27,7 @@ def test_an_answer_is_given_at_its_version_and_no_other() -> None:
     assert found
     assert found.body == b"one"
     assert kept.find(2, QUESTION) is None
+    kept.keep(2, QUESTION, Response(body=b"two"))
     assert kept.find(1, QUESTION) is None
 
 

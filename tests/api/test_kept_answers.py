@@ -84,6 +84,26 @@ async def test_what_is_asked_again_is_not_looked_for_again(client: Client, units
     assert len(units) <= ASKS / 2
 
 
+async def test_on_sqlite_it_outlives_changes_of_other_lists(client: Client, units: list[str], backend: str) -> None:
+    await client.put("/buckets/b/collections/other")
+    await ask(client, ONE)
+    units.clear()
+    for number in range(5):
+        await client.put("/buckets/b/collections/other/records/r", {"n": number}, permissions={"read": ["somebody"]})
+        await client.put("/buckets/elsewhere/groups/g", {"members": []})
+        assert (await client.get(ONE)).data["title"] == "first"
+    assert backend != "sqlite" or len(units) <= 11
+
+
+@pytest.mark.parametrize("settings", [replace(SETTINGS, experimental_permissions_endpoint=True)])
+async def test_what_is_told_of_all_permissions_is_of_now(client: Client) -> None:
+    """It is about all lists."""
+    for number in range(3):
+        await client.put(f"{LIST}/{number}")
+        for _ in range(ASKS):
+            assert f"{LIST}/{number}" in {each["uri"] for each in (await client.get("/permissions")).data}
+
+
 async def test_an_answer_that_is_kept_is_nobody_s_to_change(client: Client) -> None:
     for _ in range(ASKS):
         answer = await client.get(ONE)

@@ -148,6 +148,14 @@ class NearDatabase(Database, Protocol):
         """Return what differs once anything was committed, by whomever, in any process. Raises BackendUnavailable."""
         ...
 
+    def version_of(self, parent: str) -> Hashable:
+        """Return what differs once something was committed that concerns the lists below an object, as far as known:
+        their objects and ACLs, what they are in, and memberships. `parent` is as in a Place.
+
+        It is as of when `version` was asked last, so this is asked before.
+        """
+        ...
+
 
 @runtime_checkable
 class FarDatabase(Database, Protocol):

@@ -19,6 +19,7 @@ import apsw
 
 from kobako.databases import sqlite_fitness, sqlite_migrations
 from kobako.databases.base import BackendUnavailable, Clock, UnfitDatabase
+from kobako.databases.sqlite_changes import Changes
 from kobako.databases.sqlite_readers import Readers
 from kobako.databases.sqlite_session import UNAVAILABLE, Session, unavailable
 from kobako.databases.sqlite_writer import Writer
@@ -64,6 +65,7 @@ class SQLiteDatabase:
         self._writer: Writer
         self._readers: Readers
         self._watch: apsw.Connection
+        self._changes: Changes
 
     async def open(self) -> None:
         """Connect. Raises UnfitDatabase, BackendUnavailable."""
@@ -75,7 +77,8 @@ class SQLiteDatabase:
             raise UnfitDatabase(f"{self._path} is not migrated: run kobako migrate")
         connection = self._connect_writer()
         self._watch = self._connect_reader()
-        self._writer = Writer(connection, Turnstile(str(self._path)), self._timeout_s)
+        self._changes = Changes(self._watch, connection)
+        self._writer = Writer(connection, self._changes, Turnstile(str(self._path)), self._timeout_s)
         self._readers = Readers(self._connect_reader, self._most_readers, self._timeout_s)
         self._process = self._opened_by[self._path] = os.getpid()
 
@@ -100,11 +103,13 @@ class SQLiteDatabase:
         """Return what differs once anything was committed."""
         self._check_open()
         try:
-            [(version,)] = self._watch.execute("PRAGMA data_version").fetchall()
+            return self._changes.version()
         except UNAVAILABLE as error:
             raise unavailable(error) from error
-        # The number of another connection says nothing.
-        return self._watch, version
+
+    def version_of(self, parent: str) -> Hashable:
+        """Return what differs once something was committed that concerns the lists below an object."""
+        return self._changes.version_of(parent)
 
     async def migrate(self) -> list[str]:
         """Create the file and its schema, or bring it up to date; return what was done."""
@@ -189,9 +194,9 @@ class SQLiteUnit:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def _use(self, connection: apsw.Connection, kept: Kept, *, writes: bool) -> None:
+    def _use(self, connection: apsw.Connection, kept: Kept, changed: set[str] | None = None) -> None:
         """Have the unit on this connection, which keeps what it reads of permissions."""
-        self.session = session = Session(connection, writes=writes)
+        self.session = session = Session(connection, changed)
         self.storage = SQLiteStorage(session, self._clock)
         self.permission = SQLitePermission(session, kept)
 
@@ -207,7 +212,7 @@ class ReadingUnit(SQLiteUnit):
 
     async def __aenter__(self) -> "ReadingUnit":
         self._reader = await self._readers.take()
-        self._use(self._reader.connection, self._reader.kept, writes=False)
+        self._use(self._reader.connection, self._reader.kept)
         try:
             self.session.run("BEGIN")
         except BaseException:
@@ -239,7 +244,7 @@ class WritingUnit(SQLiteUnit):
 
     async def __aenter__(self) -> "WritingUnit":
         await self._writer.enter()
-        self._use(self._writer.connection, self._writer.kept, writes=True)
+        self._use(self._writer.connection, self._writer.kept, self._writer.changes.changed)
         return self
 
     async def __aexit__(

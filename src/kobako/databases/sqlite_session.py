@@ -63,15 +63,24 @@ def unavailable(error: BaseException) -> BackendUnavailable:
 
 
 class Session:
-    """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
+    """A connection, for the time of one unit of work: what storage and permissions run their SQL on.
 
-    __slots__ = ("_connection", "_execute", "_left_s", "writes")
+    A unit that writes has `changed`, where it notes what.
+    """
 
-    def __init__(self, connection: apsw.Connection, *, writes: bool) -> None:
+    __slots__ = ("_changed", "_connection", "_execute", "_left_s", "writes")
+
+    def __init__(self, connection: apsw.Connection, changed: set[str] | None = None) -> None:
         self._connection = connection
+        self._changed = changed
         self._execute: Callable[..., apsw.Cursor] = connection.execute
-        self.writes = writes
-        self._left_s = LONGEST_READ_TO_WRITE_S if writes else LONGEST_READ_S
+        self.writes = changed is not None
+        self._left_s = LONGEST_READ_TO_WRITE_S if self.writes else LONGEST_READ_S
+
+    def note(self, changed: str) -> None:
+        """Note the parent of a list before anything in it is changed, or in the ACLs of its objects; or EVERYWHERE."""
+        if self._changed is not None:
+            self._changed.add(changed)
 
     def run(self, sql: str, bindings: Sequence[Any] = ()) -> Rows:
         """Run a statement and return its rows. Raises BackendUnavailable."""

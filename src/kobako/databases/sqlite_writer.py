@@ -22,6 +22,7 @@ import apsw
 
 from kobako.databases.base import BackendUnavailable
 from kobako.databases.line import Line
+from kobako.databases.sqlite_changes import Changes
 from kobako.databases.sqlite_session import UNAVAILABLE, unavailable
 from kobako.databases.turnstile import Turnstile
 from kobako.permission.sqlite import Kept
@@ -71,8 +72,9 @@ class Group:
 class Writer:
     """The connection that writes, and whose turn it is."""
 
-    def __init__(self, connection: apsw.Connection, turnstile: Turnstile, timeout_s: float) -> None:
+    def __init__(self, connection: apsw.Connection, changes: Changes, turnstile: Turnstile, timeout_s: float) -> None:
         self.connection = connection
+        self.changes = changes
         self.kept = Kept()
         """What is known of permissions, by what units of this connection have read and left as it is."""
         self._execute = connection.execute
@@ -101,6 +103,7 @@ class Writer:
                 if not self._begins_at_once():
                     await self._begin(deadline)
                 self._group = Group(time.monotonic())
+                self.changes.begin()
                 self.kept.at(self._execute("PRAGMA data_version").fetchall()[0][0])
             self._group.size += 1
         except BaseException as error:
@@ -240,6 +243,7 @@ class Writer:
             with suppress(apsw.Error):
                 self._execute("ROLLBACK")
         self._group = None
+        self.changes.end()
         group.answer(failure)
         if self._wal_pages >= self._checkpoint_at:
             # Out of the event loop, and while nobody writes: the log can start afresh then.

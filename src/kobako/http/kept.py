@@ -1,11 +1,12 @@
-"""What a worker has worked out, told again as long as nothing was committed: who sends, and the answers.
+"""What a worker has worked out, told again as long as nothing was committed to it: who sends, and the answers.
 
 What is asked often between two changes, by one client or by many (a poll, a page, an object), is worked out once. A
 database that is near tells, exactly and for less than any question costs, whether anything was committed by whomever
-(`NearDatabase.version`): it is asked before the answer is worked out. A far one tells with what it answers
-(`Transaction.version`). Both are asked before an answer is given again, a far one by a journey (`ask_version`): so
-nobody gets what was not true after they had asked. Who asks is found out each time, unless the database is near and
-all that are asked about it say that the Authorization header tells, for a while (`Authenticator.lasts_s`).
+(`NearDatabase.version`), and of some commits that they do not concern a list (`version_of`): it is asked before the
+answer is worked out. A far one tells with what it answers (`Transaction.version`). Both are asked before an answer is
+given again, a far one by a journey (`ask_version`): so nobody gets what was not true after they had asked. Who asks is
+found out each time, unless the database is near and all that are asked about it say that the Authorization header
+tells, for a while (`Authenticator.lasts_s`).
 
 Source: design, "The walk of a request"; reliability, S1 and P6.
 """
@@ -72,18 +73,21 @@ class Question(NamedTuple):
 
 
 class Kept:
-    """The answers that are true in one version of the database, of at most so many bytes."""
+    """Answers, each with the version of the database in which it is true, of at most so many bytes."""
 
     def __init__(self, most_bytes: int = 0) -> None:
         self.most_bytes = most_bytes
-        self._version: Hashable = None
-        self._answers: dict[Question, Response] = {}
+        self._latest: Hashable = None
+        self._answers: dict[Question, tuple[Hashable, Response]] = {}
         self._bytes = 0
         self._pause = self._left = 0
 
     def is_worth_a_look(self, question: Question) -> bool:
-        """Tell whether to ask a far database for its version: there is an answer, and not news all the time."""
-        if question not in self._answers:
+        """Tell whether to ask a far database for its version: there is an answer of the latest that was heard of, and
+        not news all the time.
+        """
+        known = self._answers.get(question)
+        if known is None or known[0] != self._latest:
             return False
         if self._left:
             self._left -= 1
@@ -92,37 +96,31 @@ class Kept:
 
     def find(self, version: Hashable, question: Question) -> Response | None:
         """Return the answer, the caller's to change; None if it is not known."""
-        if version != self._version:
-            self._turn_to(version)
-            self._pause = self._left = min(2 * self._pause + 1, LONGEST_PAUSE)
         known = self._answers.get(question)
-        if known is None:
+        if version != self._latest:
+            self._latest = version
+            self._pause = self._left = min(2 * self._pause + 1, LONGEST_PAUSE)
+        if known is None or known[0] != version:
             return None
         self._pause = self._left = 0
-        return _copy(known)
+        return _copy(known[1])
 
     def keep(self, version: Hashable, question: Question, answer: Response) -> None:
-        """Keep an answer that is true in a version of the database, and none of another one."""
+        """Keep an answer that is true in a version of the database."""
         if len(answer.body) > LARGEST_BYTES or answer.stream:
             return
         # Others are told anew each time until when they may keep it.
         if "Expires" in answer.headers:
             return
-        if version != self._version:
-            self._turn_to(version)
+        self._latest = version
+        if former := self._answers.pop(question, None):
+            self._bytes -= len(former[1].body) + question.size
         size = len(answer.body) + question.size
         if self._bytes + size > self.most_bytes:
-            self._forget()
+            self._answers.clear()
+            self._bytes = 0
         self._bytes += size
-        self._answers[question] = _copy(answer)
-
-    def _turn_to(self, version: Hashable) -> None:
-        self._forget()
-        self._version = version
-
-    def _forget(self) -> None:
-        self._answers.clear()
-        self._bytes = 0
+        self._answers[question] = version, _copy(answer)
 
 
 def _copy(answer: Response) -> Response:

@@ -68,7 +68,9 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         idempotency.require_no_key(step.request)
         return await serve(Streamed(site, step, summary))
     question = asking.question(site, step)
-    if question and (known := await _known(site, question, near)):
+    # What was committed to other lists does not concern it.
+    of_list = site.backends.version_of(step.target) if question else None
+    if question and (known := await _known(site, question, of_list)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user
         return known
@@ -90,7 +92,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
         except NotForeseen:
             expected = foresight.and_more(site, steps, expected)
     await site.listeners.after_commit(tx)
-    if question and (version := near or tx.version):
+    if question and (version := of_list or tx.version):
         site.kept.keep(version, question, response)
     return response
 

@@ -180,6 +180,9 @@ class Resources:
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._by_name.values())
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
     def __getitem__(self, name: str) -> Resource:
         return self._by_name[name]
 

@@ -177,6 +177,16 @@ class Backends:
         """
         return self._near.version() if self._near else None
 
+    def version_of(self, target: Target) -> Hashable:
+        """Return what differs once something was committed that concerns a list: what is in it and around it, their
+        ACLs, who is in which group. As of when `version` was asked last, so that is asked before.
+        """
+        if self._near is None:
+            return None
+        # What is no resource of the app may be about everything.
+        is_listed = target.resource.name in self.resources
+        return self._near.version_of(target.place.parent) if is_listed else self._near.version()
+
     async def ask_version(self) -> Hashable:
         """Ask a far database for its version. Raises BackendUnavailable."""
         return await self._far.ask_version() if self._far else None

@@ -6,6 +6,7 @@ Source: permission contract, objects 22.
 from collections.abc import Collection, Mapping, Set
 from typing import Any
 
+from kobako.databases.sqlite_changes import EVERYWHERE, parent_of
 from kobako.databases.sqlite_session import Rows, Session
 from kobako.permission.base import AUTHENTICATED, Acl, by_uri
 from kobako.protocol import jsontext
@@ -152,8 +153,10 @@ class SQLitePermission:
         """Take nothing for known of the ACLs of these objects; None: nothing at all, of groups neither."""
         if uris is None:
             self._kept.clear()
+            self._session.note(EVERYWHERE)
         for uri in uris or ():
             self._kept.pop(uri, None)
+            self._session.note(parent_of(uri))
 
     async def shared(self, principals: Collection[str], parent: str, permissions: Collection[str]) -> Set[str]:
         """Return the ids of the objects directly below `parent` that are shared with a principal."""

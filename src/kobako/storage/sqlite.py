@@ -11,6 +11,7 @@ import apsw
 import msgspec
 
 from kobako.databases.base import Clock
+from kobako.databases.sqlite_changes import EVERYWHERE
 from kobako.databases.sqlite_session import Rows, Session
 from kobako.protocol import jsontext, versions
 from kobako.protocol.selection import EVERYTHING, Operator, Selection
@@ -168,6 +169,7 @@ class SQLiteStorage:
         if state and state.is_open:
             return state.last_modified
         version = versions.following(state.last_modified if state else self._epoch(), self._clock())
+        self._session.note(place.parent)
         self._run(OPEN, (place.parent, place.resource, version))
         return version
 
@@ -201,6 +203,7 @@ class SQLiteStorage:
 
     async def put_all(self, place: Place, objects: Sequence[tuple[str, str]]) -> Sequence[Stored]:
         """Put objects, each with its own timestamp."""
+        self._session.note(place.parent)
         if objects:
             await self.open(place)
         if len(objects) < MANY:
@@ -209,12 +212,14 @@ class SQLiteStorage:
 
     async def delete(self, place: Place, ids: Sequence[str], last_modified: int | None = None) -> Sequence[Stored]:
         """Delete objects and return their tombstones."""
+        self._session.note(place.parent)
         if len(ids) < MANY:
             return self._delete(place, ids, last_modified)
         return await self._session.aside(self._delete, place, ids, last_modified)
 
     async def close_under(self, uri: str, *, tombstones: bool) -> None:
         """Delete the objects of every list under an object, and close those lists."""
+        self._session.note(EVERYWHERE)
         if self._run(SIZE_UNDER, (uri,))[0][0] < MANY:
             self._close_under(uri, tombstones)
         else:
@@ -222,6 +227,7 @@ class SQLiteStorage:
 
     async def purge(self, place: Place, before: int, keep: int = 0) -> int:
         """Remove old tombstones, and return how many."""
+        self._session.note(place.parent)
         name = (place.parent, place.resource)
         gone = [version for (version,) in await self._session.aside(self._run, PURGE, (*name, before, keep))]
         if gone:
@@ -235,6 +241,7 @@ class SQLiteStorage:
 
     async def index(self, place: Place, fields: Sequence[str]) -> None:
         """Declare which fields have an index; the keys of what is there are computed."""
+        self._session.note(place.parent)
         declared = (place.parent, place.resource, jsontext.encode(list(fields)))
         if rows := self._run(INDEX, declared):
             columns = [*fields, *keys.NONE[len(fields) :]]
@@ -254,10 +261,12 @@ class SQLiteStorage:
 
     async def restore(self, state: ListState, objects: Sequence[Stored]) -> None:
         """Take a list over from another database."""
+        self._session.note(state.place.parent)
         await self._session.aside(self._restore, state, objects)
 
     async def set_epoch(self, epoch: int) -> None:
         """Take over the epoch of another database."""
+        self._session.note(EVERYWHERE)
         self._run("UPDATE metadata SET value = ? WHERE key = 'epoch'", (epoch,))
 
     def _restore(self, state: ListState, objects: Sequence[Stored]) -> None:
@@ -304,6 +313,7 @@ class SQLiteStorage:
         Return the list, the object's timestamp, and the indexes of the list as JSON text.
         """
         name = (place.parent, place.resource)
+        self._session.note(place.parent)
         if wanted is None:
             rows = self._run(NEXT_VERSION, (*name, self._clock()))
             if rows:
