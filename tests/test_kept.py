@@ -58,3 +58,16 @@ def test_the_more_often_there_is_news_the_less_often_the_database_is_asked() -> 
     asks_until_a_look(kept)
     assert kept.find(9, QUESTION)
     assert asks_until_a_look(kept) == 0
+
+
+def test_what_was_kept_first_is_forgotten_first() -> None:
+    kept = Kept(3 * 2_100)
+    for path in "abcb":
+        kept.keep(1, QUESTION._replace(path=path), Response(body=b"x" * 10))
+    kept.keep(1, QUESTION._replace(path="d"), Response())
+    found = [path for path in "abcd" if kept.find(1, QUESTION._replace(path=path))]
+    assert found == ["b", "c", "d"]
+    kept.keep(1, OTHER, Response(body=b"x" * 5_000))
+    assert not kept.find(1, OTHER) or kept._bytes <= kept.most_bytes
+    kept.keep(1, QUESTION, Response(body=b"x" * 7_000))
+    assert kept.find(1, QUESTION) is None

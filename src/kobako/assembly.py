@@ -13,11 +13,11 @@ import msgspec
 from kobako.cache.base import Cache
 from kobako.configured import once, served, settings_grants
 from kobako.databases.base import Clock, Database
-from kobako.http import end_of_service, listening, permissions
+from kobako.http import end_of_service, listening, permissions, repeats
 from kobako.http.authentication import last_s
 from kobako.http.kept import Kept, Senders
 from kobako.http.routing import Routes
-from kobako.http.site import Authenticator, Check, Site
+from kobako.http.site import Authenticator, Check, Recognized, Site
 from kobako.metrics.assembly import measured_authenticators, measured_backends, measured_listeners
 from kobako.metrics.base import Metrics, Scraped
 from kobako.model import purging
@@ -79,6 +79,7 @@ def assemble(kit: Kit) -> Site:
     backends = _backends(kit, resources)
     authenticators = measured_authenticators(_authenticators(kit, backends), metrics)
     find_groups = named.group_finder(settings)
+    senders = Senders[Recognized](last_s(authenticators, find_groups))
     return Site(
         settings=settings,
         backends=backends,
@@ -93,8 +94,20 @@ def assemble(kit: Kit) -> Site:
         metrics=metrics,
         about_user=[each.about_user for each in plugins if each.about_user],
         arrivals=[each.arrive for each in plugins if each.arrive],
+        repeats=_repeats(kit, backends, senders),
         kept=Kept(settings.kept_answers_bytes),
-        senders=Senders(last_s(authenticators, find_groups)),
+        senders=senders,
+    )
+
+
+def _repeats(kit: Kit, backends: Backends, senders: Senders[Recognized]) -> bool:
+    """Tell whether requests may be answered as the same ones before. Metrics tell of each in detail."""
+    are_alike = all(each.arrives_alike for each in kit.plugins if each.arrive)
+    return (
+        backends.are_near
+        and senders.last_s > 0
+        and not kit.metrics
+        and repeats.is_enough(kit.settings, are_alike=are_alike)
     )
 
 

@@ -77,7 +77,8 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     their order, under their names; one that was cut off is run again from its beginning. `upkeep` follows them, at each
     `migrate`: what has to be as the settings say. `policies` are ways to tell who calls, by the names that
     `multiauth.policy.<name>.use` has for them. `about_user` adds to what the hello view says of whom it knows. `arrive`
-    sees each request before its transaction, and may have another one done in its place.
+    sees each request before its transaction, and may have another one done in its place. `arrives_alike`: of those that
+    read it does the same with all that are sent alike by the same sender, so it need not see the same one again.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     policies: Mapping[str, MakePolicy] = {}
     about_user: AboutUser | None = None
     arrive: Arrive | None = None
+    arrives_alike: bool = False
 
     def __post_init__(self) -> None:
         for name in self.migrations:

@@ -6,13 +6,14 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from kobako.http import routing
+from kobako.http import log, repeats, routing
 from kobako.http.pieces import Incoming, Receive, Send, linger, send_stream
 from kobako.http.pipeline import answer
+from kobako.http.repeats import Grounds
 from kobako.http.site import Site
 from kobako.protocol import addresses
 from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, RequestTooLarge, UrlTooLong
@@ -34,13 +35,20 @@ _HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?",
 
 async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request of an ASGI server."""
-    headers, stream, body = _headers(scope), None, b""
     site.traffic.requests += 1
+    send_whole = _send_whole_by(send)
+    grounds = Grounds(repeats.digest(scope)) if send_whole and repeats.may_be(site, scope["method"]) else None
+    if send_whole and grounds and (known := repeats.find(site, grounds.digest)):
+        log.again(site, known.request, known.response, known.sender)
+        await send_whole(known.response.status, known.head, known.response.body)
+        return
+    headers, stream, body = _headers(scope), None, b""
     incoming = Incoming(receive, site.traffic) if _may_have_body(scope, headers) else None
     try:
         _require_measure(scope)
         _require_host(headers)
         if incoming:
+            grounds = None
             if site.routes.have_streams and routing.streams(site, scope["method"], _path(scope)):
                 stream = incoming
             else:
@@ -51,10 +59,11 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         response.headers["Connection"] = "close"
     else:
         request = _request(site, scope, headers, body, stream)
-        response = await answer(site, request)
+        response = await answer(site, request, grounds=grounds)
     if incoming and not incoming.is_over:
         response.headers["Connection"] = "close"
-    await _send(request, response, receive, send, incoming)
+    keep = partial(repeats.keep, site, grounds, request, response) if grounds else None
+    await _send(request, response, receive, send, incoming, keep)
 
 
 def _require_measure(scope: Scope) -> None:
@@ -150,14 +159,23 @@ async def _body(headers: dict[str, str], incoming: Incoming, limit: int) -> byte
 
 
 async def _send(
-    request: Request, response: Response, receive: Receive, send: Send, unread: Incoming | None = None
+    request: Request,
+    response: Response,
+    receive: Receive,
+    send: Send,
+    unread: Incoming | None = None,
+    keep: Callable[[bytes, bytes], None] | None = None,
 ) -> None:
+    """Send an answer; of one that is sent as a whole, `keep` gets the lines of the headers and the body."""
     is_empty = request.method == "HEAD" or response.status in (204, 304)
     if request.method != "HEAD" and response.status != 304:
         response.headers["Content-Length"] = str(0 if is_empty else response.size)
     is_whole = response.stream is None and (unread is None or unread.is_over)
     if is_whole and (send_whole := _send_whole_by(send)) and _OTHERWISE.isdisjoint(response.headers):
-        await send_whole(response.status, _head(response.headers), b"" if is_empty else response.body)
+        head, body = _head(response.headers), b"" if is_empty else response.body
+        if keep:
+            keep(head, body)
+        await send_whole(response.status, head, body)
         return
     headers = _raw(response.headers)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -28,7 +28,7 @@ async def recognize(site: Site, request: Request, version: Hashable = None) -> R
         found = await authenticate(site, request)
         identity = found.identity if isinstance(found, Passing) else found
         return Recognized(identity, await _added(site, request))
-    sent, now = _digest(request.headers.get("authorization", "")), site.backends.clock()
+    sent, now = digest_of(request.headers.get("authorization", "")), site.backends.clock()
     if known := site.senders.find(version, sent, now):
         return known
     found = await authenticate(site, request)
@@ -46,8 +46,8 @@ def last_s(authenticators: Collection[Authenticator], find_groups: GroupFinder |
     return min((each.lasts_s for each in authenticators), default=0)
 
 
-def _digest(header: str) -> bytes:
-    """Return what stands for a header: credentials are not kept."""
+def digest_of(header: str) -> bytes:
+    """Return what stands for an Authorization header: credentials are not kept."""
     return hashlib.sha256(header.encode(errors="surrogatepass")).digest()
 
 

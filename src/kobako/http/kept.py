@@ -13,7 +13,7 @@ Source: design, "The walk of a request"; reliability, S1 and P6.
 
 from collections.abc import Hashable
 from itertools import chain
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -73,12 +73,15 @@ class Question(NamedTuple):
 
 
 class Kept:
-    """Answers, each with the version of the database in which it is true, of at most so many bytes."""
+    """Answers, each with the version of the database in which it is true, of at most so many bytes.
+
+    They are known by questions, or by digests of whole requests. Those that were kept first are forgotten first.
+    """
 
     def __init__(self, most_bytes: int = 0) -> None:
         self.most_bytes = most_bytes
         self._latest: Hashable = None
-        self._answers: dict[Question, tuple[Hashable, Response]] = {}
+        self._answers: dict[Hashable, tuple[Hashable, Any, int]] = {}
         self._bytes = 0
         self._pause = self._left = 0
 
@@ -105,22 +108,32 @@ class Kept:
         self._pause = self._left = 0
         return _copy(known[1])
 
-    def keep(self, version: Hashable, question: Question, answer: Response) -> None:
-        """Keep an answer that is true in a version of the database."""
-        if len(answer.body) > LARGEST_BYTES or answer.stream:
-            return
+    def keep(self, version: Hashable, question: Question, answer: Response) -> bool:
+        """Keep an answer that is true in a version of the database; tell whether it may be."""
         # Others are told anew each time until when they may keep it.
-        if "Expires" in answer.headers:
-            return
+        if len(answer.body) > LARGEST_BYTES or answer.stream or "Expires" in answer.headers:
+            return False
         self._latest = version
-        if former := self._answers.pop(question, None):
-            self._bytes -= len(former[1].body) + question.size
-        size = len(answer.body) + question.size
-        if self._bytes + size > self.most_bytes:
-            self._answers.clear()
-            self._bytes = 0
-        self._bytes += size
-        self._answers[question] = version, _copy(answer)
+        self._put(question, version, _copy(answer), len(answer.body) + question.size)
+        return True
+
+    def repeated(self, digest: bytes) -> tuple[Hashable, Any] | None:
+        """Return what was kept of a request (`http/repeats.py`), and the version in which it is true."""
+        known = self._answers.get(digest)
+        return (known[0], known[1]) if known else None
+
+    def keep_repeat(self, version: Hashable, digest: bytes, repeat: Any, size: int) -> None:
+        """Keep how a request was answered, which takes so many bytes."""
+        self._put(digest, version, repeat, size)
+
+    def _put(self, key: Hashable, version: Hashable, what: Any, size: int) -> None:
+        if former := self._answers.pop(key, None):
+            self._bytes -= former[2]
+        while self._answers and self._bytes + size > self.most_bytes:
+            self._bytes -= self._answers.pop(next(iter(self._answers)))[2]
+        if size <= self.most_bytes:
+            self._bytes += size
+            self._answers[key] = version, what, size
 
 
 def _copy(answer: Response) -> Response:

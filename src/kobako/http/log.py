@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
-from kobako.http.site import Site
+from kobako.http.site import Recognized, Site
 from kobako.protocol import current, params
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Feature
@@ -29,6 +29,9 @@ SECRET: Final = frozenset({"password", "secret", "token", "access_token", "id_to
 
 OF_A_LOGIN: Final = frozenset({"code", "state"})
 """So are these where they come together: they end a login at another server (RFC 6749, 4.1.2)."""
+
+TOLD: Final = ("user-agent", "accept-language")
+"""The headers that an entry tells of, besides the id of a request."""
 
 MAX_LENGTH: Final = 1000
 """Characters of a header that are told."""
@@ -68,6 +71,13 @@ def end(summary: Summary, request: Request, response: Response) -> None:
     fields["t"] = int((time.perf_counter() - summary.began) * 1000)
     fields["time"] = _local(time.time())
     _log(REQUESTS, "", fields)
+
+
+def again(site: Site, request: Request, response: Response, sender: Recognized) -> None:
+    """Log a request that was answered as one before."""
+    if summary := begin(site, request):
+        summary.user = sender.identity.user if sender.identity else None
+        end(summary, request, response)
 
 
 def part(summary: Summary, request: Request) -> None:

@@ -15,6 +15,7 @@ from kobako.http.implied import Absent
 from kobako.http.kept import Question
 from kobako.http.log import Summary
 from kobako.http.owners import placed
+from kobako.http.repeats import Grounds
 from kobako.http.responses import error_response
 from kobako.http.routing import Redirect, Step
 from kobako.http.site import Site
@@ -25,8 +26,13 @@ from kobako.protocol.messages import Request, Response
 from kobako.storage.base import Place
 
 
-async def answer(site: Site, request: Request, refused: ApiError | None = None) -> Response:
-    """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it."""
+async def answer(
+    site: Site, request: Request, refused: ApiError | None = None, grounds: Grounds | None = None
+) -> Response:
+    """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it.
+
+    In `grounds` it is noted what the answer rests on, if that can be told.
+    """
     summary = log.begin(site, request)
     known = target = None
     try:
@@ -40,7 +46,7 @@ async def answer(site: Site, request: Request, refused: ApiError | None = None) 
             known, target = step.route, step.target
             routing.require_method(step)
             asks = request.method == "OPTIONS"
-            response = cors.preflight(site, known, request) if asks else await _transact(site, step, summary)
+            response = cors.preflight(site, known, request) if asks else await _transact(site, step, summary, grounds)
     except PartFailed as failed:
         response = failed.response
     except Exception as error:
@@ -54,7 +60,7 @@ async def answer(site: Site, request: Request, refused: ApiError | None = None) 
     return response
 
 
-async def _transact(site: Site, step: Step, summary: Summary | None) -> Response:
+async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Grounds | None) -> Response:
     """Serve a request in a transaction of its own; answer once it is committed, and only then tell of it."""
     if step.route.resource is None and (refused := cors.problem(site, step.request)):
         # Where there is a resource, this is told with what else is wrong, after access (section 2.5).
@@ -73,6 +79,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
     if question and (known := await _known(site, question, of_list)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user
+        if grounds and near:
+            grounds.note(step, of_list)
         return known
     plan = await batches.plan(site, step, near) if step.route.kind == "batch" else None
     once = _once(site, step, summary)
@@ -93,7 +101,9 @@ async def _transact(site: Site, step: Step, summary: Summary | None) -> Response
             expected = foresight.and_more(site, steps, expected)
     await site.listeners.after_commit(tx)
     if question and (version := of_list or tx.version):
-        site.kept.keep(version, question, response)
+        is_kept = site.kept.keep(version, question, response)
+        if is_kept and grounds and near:
+            grounds.note(step, of_list)
     return response
 
 

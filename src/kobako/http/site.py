@@ -140,6 +140,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     about_user: Sequence[AboutUser] = ()
     arrivals: Sequence[Arrive] = ()
     traffic: Traffic = msgspec.field(default_factory=Traffic)
+    repeats: bool = False
+    """Whether requests may be answered as the same ones before (`http/repeats.py`)."""
     kept: Kept = msgspec.field(default_factory=Kept)
     surprises: Surprises = msgspec.field(default_factory=Surprises)
     senders: Senders[Recognized] = msgspec.field(default_factory=Senders)

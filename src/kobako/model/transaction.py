@@ -166,6 +166,11 @@ class Backends:
         self.authorize = authorize
 
     @property
+    def are_near(self) -> bool:
+        """Whether the version can be told."""
+        return self._near is not None
+
+    @property
     def are_far(self) -> bool:
         """Whether it is worth to foresee what a transaction reads."""
         return self._far is not None

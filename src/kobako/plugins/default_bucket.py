@@ -72,7 +72,11 @@ def plugin(settings: Settings) -> Plugin:
         return {"bucket": bucket_id(secret, str(call.caller.user))}
 
     return Plugin(
-        name="default_bucket", arrive=arrive, about_user=about_user, capabilities={"default_bucket": CAPABILITY}
+        name="default_bucket",
+        arrive=arrive,
+        arrives_alike=True,
+        about_user=about_user,
+        capabilities={"default_bucket": CAPABILITY},
     )
 
 

@@ -51,7 +51,7 @@ def plugin(settings: Settings) -> Plugin:
         return json_response(encode({"data": {"principal": principal}}))
 
     view = View(name=NAME, path=URI + "/{principal}", methods={"DELETE": delete}, writes=_lock)
-    return Plugin(name=NAME, views=[view], arrive=_arrive)
+    return Plugin(name=NAME, views=[view], arrive=_arrive, arrives_alike=True)
 
 
 async def _arrive(site: Site, step: Step) -> Step:

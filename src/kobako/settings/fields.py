@@ -153,9 +153,9 @@ class Settings:
     )
     max_body_size_bytes: int = setting(8 * 2**20, "Largest body of a request.", parse=parsing.positive)
     kept_answers_bytes: int = setting(
-        8 * 2**20,
-        "Memory of each worker for answers that are given again until something is committed, on SQLite and "
-        "PostgreSQL; 0: none are.",
+        32 * 2**20,
+        "Most memory of each worker for answers that are given again until something is committed that concerns them, "
+        "on SQLite and PostgreSQL; 0: none are.",
         parse=parsing.count,
     )
     initialization_sequence: tuple[str, ...] = setting(

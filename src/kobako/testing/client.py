@@ -51,15 +51,15 @@ class Client:
 
     def as_user(self, name: str, password: str = "secret") -> "Client":
         """Return a client of the same app for another user."""
-        return Client(self.app, (name, password), self.address)
+        return type(self)(self.app, (name, password), self.address)
 
     def anonymous(self) -> "Client":
         """Return a client of the same app for nobody in particular."""
-        return Client(self.app, None, self.address)
+        return type(self)(self.app, None, self.address)
 
     def at(self, address: str) -> "Client":
         """Return a client of the same app for the same user, who calls from another address."""
-        other = Client(self.app, None, address)
+        other = type(self)(self.app, None, address)
         other.headers = self.headers
         return other
 
@@ -84,17 +84,19 @@ class Client:
         if json is not msgspec.UNSET:
             body = jsontext.encode(json).encode()
             given.setdefault("content-type", "application/json")
-        response = await self.app.answer(
-            Request(
-                method=method,
-                path=unquote(path, errors="surrogateescape"),
-                query=query,
-                headers={**self.headers, **given},
-                body=body,
-                client=self.address,
-            )
+        request = Request(
+            method=method,
+            path=unquote(path, errors="surrogateescape"),
+            query=query,
+            headers={**self.headers, **given},
+            body=body,
+            client=self.address,
         )
-        return await _decoded(response)
+        return await _decoded(await self.send(request))
+
+    async def send(self, request: Request) -> Response:
+        """Have a request answered."""
+        return await self.app.answer(request)
 
     async def get(self, url: str, **options: Any) -> Answer:
         """Send a GET request."""

@@ -1,0 +1,109 @@
+"""Requests that come again, byte for byte: answered as before without being read, as long as that is true.
+
+What a request asks, of what and by whom, follows from what was sent. So of one that was answered it is enough to know
+that it is the same, that its Authorization header still says who sends it, and that nothing was committed that concerns
+the list it is about. Where anything else has a say (`is_enough`), nothing is kept here.
+
+Source: design, "The walk of a request"; reliability, S1 and P6.
+"""
+
+import hashlib
+from collections.abc import Hashable, MutableMapping
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from kobako.databases.base import BackendUnavailable
+from kobako.http import log
+from kobako.http.authentication import digest_of
+from kobako.http.kept import AROUND_BYTES
+from kobako.http.routing import Step
+from kobako.http.site import Recognized, Site
+from kobako.model.resource import Target
+from kobako.protocol.messages import Request, Response
+from kobako.settings import Settings
+
+METHODS: Final = ("GET", "HEAD")
+
+OF_ONE_REQUEST: Final = frozenset({"x-request-id", "traceparent", "x-amzn-trace-id", "cf-ray"})
+"""With one of these, no request is like another."""
+
+
+class Repeat(NamedTuple):
+    """A request that may come again: who sent it and what it is about, what its log entry tells of it, and its answer,
+    as it is sent.
+    """
+
+    sender: Recognized
+    sent: bytes
+    target: Target
+    request: Request
+    response: Response
+    head: bytes
+
+
+class Grounds:
+    """What the answer to a request rests on, noted on the way: it is true as long as its list has this version."""
+
+    __slots__ = ("digest", "step", "version")
+
+    def __init__(self, digest: bytes) -> None:
+        self.digest = digest
+        self.step: Step | None = None
+        self.version: Hashable = None
+
+    def note(self, step: Step, version: Hashable) -> None:
+        """Note that the answer to a step is true in a version."""
+        self.step, self.version = step, version
+
+
+def is_enough(settings: Settings, *, are_alike: bool) -> bool:
+    """Tell whether what is sent alike is answered alike, as long as nothing changes: `are_alike` says so of plugins."""
+    return are_alike and settings.backoff is None and settings.eos is None
+
+
+def may_be(site: Site, method: str) -> bool:
+    """Tell whether a request may be one that was answered before."""
+    return site.repeats and method in METHODS
+
+
+def digest(scope: MutableMapping[str, Any]) -> bytes:
+    """Return what stands for a request without a body: neither it nor its credentials are kept."""
+    # In none of these is there the end of a line.
+    told = (scope["method"].encode(), scope["scheme"].encode(), scope["raw_path"], scope["query_string"])
+    return hashlib.sha256(b"\n".join(chain(told, *scope["headers"]))).digest()
+
+
+def find(site: Site, digest: bytes) -> Repeat | None:
+    """Return what a request was, and how it was answered, if that is still true."""
+    known = site.kept.repeated(digest)
+    if known is None:
+        return None
+    version, repeat = known
+    try:
+        of_all = site.backends.version()
+    except BackendUnavailable:
+        # It is told so where it would have been worked out.
+        return None
+    if version != site.backends.version_of(repeat.target):
+        return None
+    sender = site.senders.find(of_all, repeat.sent, site.backends.clock())
+    return repeat if sender == repeat.sender else None
+
+
+def keep(site: Site, grounds: Grounds, request: Request, response: Response, head: bytes, body: bytes) -> None:
+    """Keep how a request was answered, if it is known on what grounds."""
+    step, headers = grounds.step, request.headers
+    if step is None or not OF_ONE_REQUEST.isdisjoint(headers):
+        return
+    told = {name: headers[name] for name in log.TOLD if name in headers}
+    repeat = Repeat(
+        sender=step.sender,
+        sent=digest_of(headers.get("authorization", "")),
+        target=step.target,
+        request=Request(method=request.method, path=request.path, query=request.query, headers=told),
+        response=Response(status=response.status, errno=response.errno, body=body),
+        head=head,
+    )
+    # The body is that of the answer, which is kept already.
+    size = AROUND_BYTES + len(head) + len(request.path) + len(request.query) + sum(map(len, told.values()))
+    site.kept.keep_repeat(grounds.version, grounds.digest, repeat, size)
