@@ -9,7 +9,7 @@ OTHER = QUESTION._replace(path="/v1/buckets/b")
 
 def asks_until_a_look(kept: Kept) -> int:
     """How many are answered without asking for the version."""
-    return next(n for n in range(100) if kept.is_worth_a_look(QUESTION))
+    return next(n for n in range(100) if kept.is_worth_it_by_now(QUESTION))
 
 
 def test_only_for_what_has_an_answer_the_database_is_asked() -> None:

@@ -103,12 +103,8 @@ def assemble(kit: Kit) -> Site:
 def _repeats(kit: Kit, backends: Backends, senders: Senders[Recognized]) -> bool:
     """Tell whether requests may be answered as the same ones before. Metrics tell of each in detail."""
     are_alike = all(each.arrives_alike for each in kit.plugins if each.arrive)
-    return (
-        backends.are_near
-        and senders.last_s > 0
-        and not kit.metrics
-        and repeats.is_enough(kit.settings, are_alike=are_alike)
-    )
+    are_known = senders.last_s > 0 if backends.are_near else senders.are_constant and backends.are_far
+    return are_known and not kit.metrics and repeats.is_enough(kit.settings, are_alike=are_alike)
 
 
 def _backends(kit: Kit, resources: Sequence[Resource]) -> Backends:

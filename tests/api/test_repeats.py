@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import SETTINGS
+from tests.servers import modes
 from tests.wired import Wired
 
 from kobako import Authenticator, Identity, Plugin
@@ -24,7 +25,15 @@ from kobako.testing import Clock
 LIST = "/buckets/b/collections/c"
 ONE = f"{LIST}/records/r"
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)
+
+# Behind a pooler PostgreSQL is not asked for its version: there nothing is kept.
+pytestmark = pytest.mark.parametrize(
+    "backend", ["sqlite", *([POSTGRESQL] if modes.chosen() != "pooler" else [])], indirect=True
+)
+
+ASKS = 16
+"""After so many, PostgreSQL is asked whether there is still news, however often there was."""
 
 
 @pytest.fixture
@@ -54,12 +63,15 @@ async def client(settings: Settings) -> AsyncIterator[Wired]:
 
 
 async def is_read_once(client: Wired, read: list[str], url: str = ONE, **more: Any) -> bool:
-    """Tell whether of some alike only the first one is read; all of them get the same answer."""
+    """Tell whether of some alike only the first ones are read; all of them get the same answer."""
     first = await client.get(url, **more)
-    read.clear()
-    for _ in range(3):
+    for _ in range(ASKS):
         assert await client.get(url, **more) == first
-    return read == []
+    read.clear()
+    for _ in range(ASKS):
+        assert await client.get(url, **more) == first
+    # PostgreSQL may have something to do for itself once.
+    return len(read) < ASKS / 4
 
 
 @pytest.mark.parametrize("url", [ONE, f"{LIST}/records", f"{LIST}/records?_since=0&n=1", "/buckets/b", "/buckets"])
@@ -86,8 +98,9 @@ async def test_each_is_answered_as_it_would_be_if_it_was_read(
     async def answers() -> list[Any]:
         return [await user.request(method, url, headers=each) for user, method, url, each in asked]
 
-    first, again = await answers(), await answers()
-    assert first == again
+    first = await answers()
+    for _ in range(ASKS):
+        assert await answers() == first
     read.clear()
     assert await answers() == first
     # Those of the anonymous user are refused, and some of them have no such version.
@@ -107,7 +120,8 @@ async def test_after_a_change_it_is_read_again(client: Wired, read: list[str]) -
     assert (await client.as_user("somebody").get(ONE)).status == 403
 
 
-async def test_who_is_no_longer_recognized_is_told_so(settings: Settings, read: list[str]) -> None:
+async def test_who_is_no_longer_recognized_is_told_so(settings: Settings, read: list[str], backend: str) -> None:
+    """On PostgreSQL nobody is known to be recognized as long as nothing changes, so all is read."""
     clock, known = Clock(), {"somebody"}
 
     async def door(request: Request) -> Identity | None:
@@ -118,10 +132,11 @@ async def test_who_is_no_longer_recognized_is_told_so(settings: Settings, read: 
     async with Wired(app, None) as client:
         client.headers["authorization"] = "somebody"
         await filled(client)
-        assert await is_read_once(client, read)
+        assert await is_read_once(client, read) == (backend == "sqlite")
         known.clear()
         clock.now += 59_000
-        assert await is_read_once(client, read)
+        if backend == "sqlite":
+            assert await is_read_once(client, read)
         clock.now += 2_000
         assert (await client.get(ONE)).status == 401
 
@@ -130,12 +145,12 @@ async def test_the_log_has_its_entry_all_the_same(
     client: Wired, read: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "request.summary")
-    for _ in range(3):
+    for _ in range(2 * ASKS):
         await client.get(f"{ONE}?_fields=n&token=secret", headers={"User-Agent": "kobako", "Accept-Language": "ja"})
     found = [{**vars(each)["fields"], "t": 0, "time": ""} for each in caplog.records]
-    assert len(read) == 1
-    assert len({each.pop("rid") for each in found}) == 3
-    assert found[0] == found[1] == found[2]
+    assert len(read) < 1.5 * ASKS
+    assert len({each.pop("rid") for each in found}) == len(found) == 2 * ASKS
+    assert all(each == found[0] for each in found)
     assert found[0]["querystring"]["token"] == "***"
     assert {"agent": "kobako", "lang": "ja", "code": 200, "errno": 0, "authn_type": "basicauth"}.items() <= found[
         0
@@ -175,7 +190,11 @@ async def test_where_the_database_is_gone_it_is_said_so(client: Wired, monkeypat
     def gone() -> None:
         raise BackendUnavailable("no such file")
 
+    async def gone_far() -> None:
+        gone()
+
     monkeypatch.setattr(client.app.site.backends, "version", gone)
+    monkeypatch.setattr(client.app.site.backends, "ask_version", gone_far)
     assert (await client.get(ONE)).status == 503
 
 
@@ -191,10 +210,10 @@ async def test_what_may_be_answered_differently_is_read(
 ) -> None:
     async with Wired(App(replace(settings, **change), RESOURCES)) as client:
         await filled(client)
-        for _ in range(2):
-            read.clear()
-            await client.get(ONE)
-            assert read
+        read.clear()
+        for _ in range(2 * ASKS):
+            assert (await client.get(ONE)).status == 200
+        assert len(read) == 2 * ASKS
 
 
 async def arrive(site: Site, step: Step) -> Step:

@@ -180,6 +180,10 @@ class VersionUnit(AnsweredUnit):
 
     __slots__ = ()
 
+    def _use(self, connection: Connection) -> None:
+        self._connection = connection
+        self.session = Session(connection)
+
     async def _start(self) -> None:
         made = self._pool.made
         rows = await self.session.run(f"SELECT {VERSION}")

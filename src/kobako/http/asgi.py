@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from kobako.databases.base import BackendUnavailable
 from kobako.http import log, repeats, routing
 from kobako.http.pieces import Incoming, Receive, Send, linger, send_stream
 from kobako.http.pipeline import answer
@@ -38,10 +39,14 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     site.traffic.requests += 1
     send_whole = _send_whole_by(send)
     grounds = Grounds(repeats.digest(scope)) if send_whole and repeats.may_be(site, scope["method"]) else None
-    if send_whole and grounds and (known := repeats.find(site, grounds.digest)):
-        log.again(site, known.request, known.response, known.sender)
-        await send_whole(known.response.status, known.head, known.response.body)
-        return
+    failure = None
+    try:
+        if send_whole and grounds and (known := await repeats.find(site, grounds.digest)):
+            log.again(site, known.request, known.response, known.sender)
+            await send_whole(known.response.status, known.head, known.response.body)
+            return
+    except BackendUnavailable as error:
+        failure = error
     headers, stream, body = _headers(scope), None, b""
     incoming = Incoming(receive, site.traffic) if _may_have_body(scope, headers) else None
     try:
@@ -59,7 +64,7 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         response.headers["Connection"] = "close"
     else:
         request = _request(site, scope, headers, body, stream)
-        response = await answer(site, request, grounds=grounds)
+        response = await answer(site, request, failure, grounds)
     if incoming and not incoming.is_over:
         response.headers["Connection"] = "close"
     keep = partial(repeats.keep, site, grounds, request, response) if grounds else None

@@ -23,8 +23,10 @@ _log = logging.getLogger("kobako.authentication")
 
 
 async def recognize(site: Site, request: Request, version: Hashable = None) -> Recognized:
-    """Ask the authenticators about a request, unless it is known what they say at this version of the database."""
-    if version is None or not site.senders.last_s:
+    """Ask the authenticators about a request, unless it is known what they say at this version of the database, or at
+    any.
+    """
+    if not site.senders.last_s or (version is None and not site.senders.are_constant):
         found = await authenticate(site, request)
         identity = found.identity if isinstance(found, Passing) else found
         return Recognized(identity, await _added(site, request))

@@ -11,6 +11,7 @@ tells, for a while (`Authenticator.lasts_s`).
 Source: design, "The walk of a request"; reliability, S1 and P6.
 """
 
+import math
 from collections.abc import Hashable
 from itertools import chain
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -35,16 +36,19 @@ MOST_SENDERS: Final = 1_000
 
 
 class Senders(Generic[T]):
-    """Who was recognized by which Authorization header, at one version of the database, and for so many seconds."""
+    """Who was recognized by which Authorization header, at one version of the database, and for so many seconds; where
+    that is for ever, at any version.
+    """
 
     def __init__(self, last_s: float = 0) -> None:
         self.last_s = last_s
+        self.are_constant = last_s == math.inf
         self._version: Hashable = None
         self._known: dict[bytes, tuple[T, float]] = {}
 
     def find(self, version: Hashable, sent: bytes, now: float) -> T | None:
         """Return who was recognized by a header, of which this is the digest; `now` is in milliseconds."""
-        if version != self._version or len(self._known) > MOST_SENDERS:
+        if (version != self._version and not self.are_constant) or len(self._known) > MOST_SENDERS:
             self._known.clear()
             self._version = version
         known = self._known.get(sent)
@@ -52,7 +56,7 @@ class Senders(Generic[T]):
 
     def keep(self, version: Hashable, sent: bytes, now: float, found: T) -> None:
         """Keep who was recognized, unless the database has another version by now."""
-        if version == self._version:
+        if version == self._version or self.are_constant:
             self._known[sent] = found, now + self.last_s * 1000
 
 
@@ -85,20 +89,27 @@ class Kept:
         self._bytes = 0
         self._pause = self._left = 0
 
-    def is_worth_a_look(self, question: Question) -> bool:
+    def is_worth_a_look(self, question: Hashable) -> bool:
         """Tell whether to ask a far database for its version: there is an answer of the latest that was heard of, and
         not news all the time.
         """
-        known = self._answers.get(question)
-        if known is None or known[0] != self._latest:
+        return self._is_of_the_latest(question) and not self._left
+
+    def is_worth_it_by_now(self, question: Hashable) -> bool:
+        """Tell the same, and count those that were worked out for want of it."""
+        if not self._is_of_the_latest(question):
             return False
         if self._left:
             self._left -= 1
             return False
         return True
 
-    def find(self, version: Hashable, question: Question) -> Response | None:
-        """Return the answer, the caller's to change; None if it is not known."""
+    def _is_of_the_latest(self, question: Hashable) -> bool:
+        known = self._answers.get(question)
+        return known is not None and known[0] == self._latest
+
+    def find(self, version: Hashable, question: Hashable) -> Any:
+        """Return what was kept; None if it is not known."""
         known = self._answers.get(question)
         if version != self._latest:
             self._latest = version
@@ -106,7 +117,12 @@ class Kept:
         if known is None or known[0] != version:
             return None
         self._pause = self._left = 0
-        return _copy(known[1])
+        return known[1]
+
+    def peek(self, question: Hashable) -> Any:
+        """Return what was kept, of whatever version; None for nothing."""
+        known = self._answers.get(question)
+        return known[1] if known else None
 
     def keep(self, version: Hashable, question: Question, answer: Response) -> bool:
         """Keep an answer that is true in a version of the database; tell whether it may be."""
@@ -114,16 +130,11 @@ class Kept:
         if len(answer.body) > LARGEST_BYTES or answer.stream or "Expires" in answer.headers:
             return False
         self._latest = version
-        self._put(question, version, _copy(answer), len(answer.body) + question.size)
+        self._put(question, version, copied(answer), len(answer.body) + question.size)
         return True
 
-    def repeated(self, digest: bytes) -> tuple[Hashable, Any] | None:
-        """Return what was kept of a request (`http/repeats.py`), and the version in which it is true."""
-        known = self._answers.get(digest)
-        return (known[0], known[1]) if known else None
-
     def keep_repeat(self, version: Hashable, digest: bytes, repeat: Any, size: int) -> None:
-        """Keep how a request was answered, which takes so many bytes."""
+        """Keep how a request was answered (`http/repeats.py`), which takes so many bytes."""
         self._put(digest, version, repeat, size)
 
     def _put(self, key: Hashable, version: Hashable, what: Any, size: int) -> None:
@@ -136,5 +147,6 @@ class Kept:
             self._answers[key] = version, what, size
 
 
-def _copy(answer: Response) -> Response:
+def copied(answer: Response) -> Response:
+    """Return an answer whose headers are the caller's to change."""
     return msgspec.structs.replace(answer, headers=dict(answer.headers))

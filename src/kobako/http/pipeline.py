@@ -7,7 +7,19 @@ from collections.abc import Awaitable, Collection, Hashable
 from typing import Any
 
 from kobako.databases.base import NotForeseen, attempts
-from kobako.http import asking, batches, cors, end_of_service, foresight, idempotency, implied, log, measuring, routing
+from kobako.http import (
+    asking,
+    batches,
+    cors,
+    end_of_service,
+    foresight,
+    idempotency,
+    implied,
+    kept,
+    log,
+    measuring,
+    routing,
+)
 from kobako.http.batches import PartFailed, Plan, handle_all
 from kobako.http.handling import handle
 from kobako.http.idempotency import Once
@@ -27,9 +39,9 @@ from kobako.storage.base import Place
 
 
 async def answer(
-    site: Site, request: Request, refused: ApiError | None = None, grounds: Grounds | None = None
+    site: Site, request: Request, refused: Exception | None = None, grounds: Grounds | None = None
 ) -> Response:
-    """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it.
+    """Serve one HTTP request, as it came from the network; `refused` if the edge would not read all of it, or failed.
 
     In `grounds` it is noted what the answer rests on, if that can be told.
     """
@@ -79,9 +91,10 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
     if question and (known := await _known(site, question, of_list)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user
-        if grounds and near:
-            grounds.note(step, of_list)
-        return known
+        version, found = known
+        if grounds:
+            grounds.note(step, version)
+        return kept.copied(found)
     plan = await batches.plan(site, step, near) if step.route.kind == "batch" else None
     once = _once(site, step, summary)
     lists, emptied = _writes(site, step, plan, once)
@@ -102,18 +115,19 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
     await site.listeners.after_commit(tx)
     if question and (version := of_list or tx.version):
         is_kept = site.kept.keep(version, question, response)
-        if is_kept and grounds and near:
-            grounds.note(step, of_list)
+        if is_kept and grounds:
+            grounds.note(step, version)
     return response
 
 
-async def _known(site: Site, question: Question, version: Hashable) -> Response | None:
-    """Return the answer to a question that is as it was; `version` is the database's, if it is near."""
+async def _known(site: Site, question: Question, version: Hashable) -> tuple[Hashable, Response] | None:
+    """Return the answer to a question that is as it was, and its version; `version` is the list's, if it is near."""
     if version is None:
-        if not site.kept.is_worth_a_look(question):
+        if not site.kept.is_worth_it_by_now(question):
             return None
         version = await site.backends.ask_version()
-    return site.kept.find(version, question)
+    found: Response | None = site.kept.find(version, question)
+    return (version, found) if found else None
 
 
 def _once(site: Site, step: Step, summary: Summary | None) -> Once | None:

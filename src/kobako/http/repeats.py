@@ -1,8 +1,9 @@
 """Requests that come again, byte for byte: answered as before without being read, as long as that is true.
 
 What a request asks, of what and by whom, follows from what was sent. So of one that was answered it is enough to know
-that it is the same, that its Authorization header still says who sends it, and that nothing was committed that concerns
-the list it is about. Where anything else has a say (`is_enough`), nothing is kept here.
+that it is the same, that its Authorization header still says who sends it (of a far database that cannot be told: there
+it has to be so for ever), and that nothing was committed that concerns the list it is about. Where anything else has a
+say (`is_enough`), nothing is kept here.
 
 Source: design, "The walk of a request"; reliability, S1 and P6.
 """
@@ -12,7 +13,6 @@ from collections.abc import Hashable, MutableMapping
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from kobako.databases.base import BackendUnavailable
 from kobako.http import log
 from kobako.http.authentication import digest_of
 from kobako.http.kept import AROUND_BYTES
@@ -73,18 +73,16 @@ def digest(scope: MutableMapping[str, Any]) -> bytes:
     return hashlib.sha256(b"\n".join(chain(told, *scope["headers"]))).digest()
 
 
-def find(site: Site, digest: bytes) -> Repeat | None:
-    """Return what a request was, and how it was answered, if that is still true."""
-    known = site.kept.repeated(digest)
-    if known is None:
+async def find(site: Site, digest: bytes) -> Repeat | None:
+    """Return what a request was, and how it was answered, if that is still true. Raises BackendUnavailable."""
+    repeat: Repeat | None = site.kept.peek(digest)
+    if repeat is None:
         return None
-    version, repeat = known
-    try:
-        of_all = site.backends.version()
-    except BackendUnavailable:
-        # It is told so where it would have been worked out.
-        return None
-    if version != site.backends.version_of(repeat.target):
+    if not site.backends.are_near:
+        is_worth_a_look = site.kept.is_worth_a_look(digest)
+        return site.kept.find(await site.backends.ask_version(), digest) if is_worth_a_look else None
+    of_all = site.backends.version()
+    if site.kept.find(site.backends.version_of(repeat.target), digest) is None:
         return None
     sender = site.senders.find(of_all, repeat.sent, site.backends.clock())
     return repeat if sender == repeat.sender else None

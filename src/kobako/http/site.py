@@ -80,7 +80,7 @@ class Authenticator(msgspec.Struct, frozen=True):
     `challenge` is what a 401 offers of it (WWW-Authenticate), a line for each header, empty for nothing.
     `principals` are added to every request that they are found for, whoever it is from. `lasts_s`: for how many seconds
     what it says holds for all requests with the same Authorization header, as long as nothing is committed; 0: it looks
-    at other things, too.
+    at other things, too; math.inf: whatever is committed.
     """
 
     name: str

@@ -67,13 +67,15 @@ def measured_backends(database: Database, cache: Cache, metrics: Metrics | None)
 
 
 def measured_authenticators(authenticators: Iterable[Authenticator], metrics: Metrics | None) -> list[Authenticator]:
-    """Return authenticators that are timed."""
+    """Return authenticators that are timed, at each request."""
     if metrics is None:
         return list(authenticators)
     labels = {"method": "authenticate"}
     return [
         msgspec.structs.replace(
-            each, authenticate=timed(each.authenticate, metrics, f"authentication.{each.name}.seconds", labels)
+            each,
+            authenticate=timed(each.authenticate, metrics, f"authentication.{each.name}.seconds", labels),
+            lasts_s=0,
         )
         for each in authenticators
     ]
