@@ -37,7 +37,7 @@ def lists_permissions(settings: Settings) -> bool:
 
 def _utilities(settings: Settings, metrics: Metrics | None) -> Iterable[Route]:
     readers: dict[str, Run] = {"GET": utilities.hello, "HEAD": utilities.hello}
-    yield route("hello", "/", readers, describes=described.HELLO)
+    yield route("hello", "/", readers, describes=described.HELLO, is_of_sender=True)
     yield route("heartbeat", "/__heartbeat__", readers, offline=utilities.heartbeat, describes=described.HEARTBEAT)
     yield route("lbheartbeat", "/__lbheartbeat__", readers, offline=utilities.lbheartbeat, describes=described.ALIVE)
     yield route("version", "/__version__", readers, offline=utilities.version, describes=described.VERSION)

@@ -42,7 +42,7 @@ def asked(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("url", "first"), [(ONE, 1), (f"{LIST}?_since=%s", 1), (LIST, 1)])
+@pytest.mark.parametrize(("url", "first"), [(ONE, 1), (f"{LIST}?_since=%s", 1), (LIST, 1), ("/", 1)])
 async def test_what_is_read_again_takes_one(client: Client, asked: list[str], url: str, first: int) -> None:
     if "%s" in url:
         url %= (await client.head(LIST)).etag

@@ -212,6 +212,19 @@ async def test_a_right_that_is_taken_is_gone_for_the_next_request(client: Client
     assert {(await reader.get(ONE)).status for _ in range(ASKS)} == {403}
 
 
+async def test_who_asks_who_they_are_is_told_of_their_groups_of_now(client: Client, units: list[str]) -> None:
+    user = (await client.get("/")).json["user"]["id"]
+    await ask(client, "/")
+    units.clear()
+    await ask(client, "/")
+    assert len(units) <= ASKS / 2
+    for members in ([user], []):
+        await client.put("/buckets/b/groups/g", {"members": members})
+        for _ in range(ASKS):
+            assert ("/buckets/b/groups/g" in (await client.get("/")).json["user"]["principals"]) == bool(members)
+    assert "user" not in (await client.anonymous().get("/")).json
+
+
 async def test_other_headers_make_another_question(client: Client) -> None:
     etag = (await client.get(ONE)).headers["ETag"]
     assert {(await client.get(ONE)).status for _ in range(ASKS)} == {200}

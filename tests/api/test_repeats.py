@@ -10,7 +10,7 @@ from tests.conftest import SETTINGS
 from tests.servers import modes
 from tests.wired import Wired
 
-from kobako import Authenticator, Identity, Plugin
+from kobako import Authenticator, Call, Identity, Plugin
 from kobako.app import App
 from kobako.databases.base import BackendUnavailable
 from kobako.http import asgi, kept
@@ -72,6 +72,11 @@ async def is_read_once(client: Wired, read: list[str], url: str = ONE, **more: A
         assert await client.get(url, **more) == first
     # PostgreSQL may have something to do for itself once.
     return len(read) < ASKS / 4
+
+
+async def test_what_the_server_says_of_itself_is_not_worked_out_again(client: Wired, read: list[str]) -> None:
+    assert await is_read_once(client, read, "/")
+    assert await is_read_once(client.anonymous(), read, "/")
 
 
 @pytest.mark.parametrize("url", [ONE, f"{LIST}/records", f"{LIST}/records?_since=0&n=1", "/buckets/b", "/buckets"])
@@ -214,6 +219,17 @@ async def test_what_may_be_answered_differently_is_read(
         for _ in range(2 * ASKS):
             assert (await client.get(ONE)).status == 200
         assert len(read) == 2 * ASKS
+
+
+async def test_what_plugins_say_of_a_user_is_of_now(settings: Settings, read: list[str]) -> None:
+    said = list[int]()
+
+    async def about_user(call: Call) -> dict[str, int]:
+        said.append(len(said))
+        return {"said": len(said), "here": bool(await call.tx.storage.timestamp(call.target.place))}
+
+    async with Wired(App(settings, RESOURCES, plugins=[Plugin(name="own", about_user=about_user)])) as client:
+        assert [(await client.get("/")).json["user"]["said"] for _ in range(3)] == [1, 2, 3]
 
 
 async def arrive(site: Site, step: Step) -> Step:

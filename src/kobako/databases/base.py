@@ -132,7 +132,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
 
     user: str | None
     principals: frozenset[str]
-    uris: tuple[str, ...]
+    uris: tuple[str, ...] = ()
     objects: tuple[Sought, ...] = ()
     place: Place | None = None
     selection: Selection | None = None

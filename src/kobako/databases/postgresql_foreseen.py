@@ -6,126 +6,31 @@ answered at all.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence, Set
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from kobako.databases.base import Clock, Foreseen, NotForeseen
 from kobako.databases.postgresql_lists import Lists, State
-from kobako.databases.postgresql_session import Rows, Session
+from kobako.databases.postgresql_questions import MOST_ACES, of_one, of_several, of_user, page_of
+from kobako.databases.postgresql_session import Session
 from kobako.databases.shards import shard
-from kobako.permission.base import AUTHENTICATED, Acl
+from kobako.permission.base import Acl
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.protocol import jsontext
 from kobako.protocol.selection import EVERYTHING, Selection
 from kobako.storage import sql
 from kobako.storage.base import ListState, Place, Stored
 from kobako.storage.postgresql import PostgreSQLStorage
-from kobako.storage.postgresql_columns import PLANNED, is_exact
-
-NOWHERE: Final = Place("", "")
+from kobako.storage.postgresql_columns import is_exact
 
 MOST_DECLARED: Final = 10_000
 """Lists of which a worker knows what they declare."""
-
-OF_A_LIST: Final = 5
-"""Parameters of the statement for a list: a bucket, principals, and the list."""
-
-MOST_ACES: Final = 50
-"""A longer ACL is not read before somebody wants to see it."""
-
-# $1: the names that groups have as members; $2: principals; $3, $4: buckets and URIs of ACLs; $5 to $7: a list; $8 to
-# $11: buckets, parents, kinds and ids of objects; $12, $13: buckets and URIs of their ACLs, which differ for a bucket.
-_STATEMENT: Final = f"""
-    SELECT 'group', principal, NULL, NULL, NULL, NULL FROM members WHERE member = ANY($1::text[])
-    UNION ALL
-    SELECT 'grant', uri, permission, principal, NULL, NULL
-    FROM unnest($3::text[], $4::text[]) AS u (bucket, uri) JOIN aces USING (bucket, uri)
-    WHERE principal = ANY($2::text[] || ARRAY(SELECT m.principal FROM members AS m WHERE member = ANY($1::text[])))
-    UNION ALL
-    SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, NULL
-    FROM lists WHERE bucket = $5 AND parent = $6 AND resource = $7
-    UNION ALL
-    SELECT 'object', parent, resource, id, last_modified::text, data
-    FROM unnest($8::text[], $9::text[], $10::text[], $11::text[]) AS s (bucket, parent, resource, id)
-    JOIN objects USING (bucket, parent, resource, id) WHERE NOT deleted
-    UNION ALL
-    SELECT 'ace', s.uri, permission, principal, NULL, NULL
-    FROM unnest($12::text[], $13::text[]) AS s (bucket, uri), LATERAL (
-        SELECT permission, principal FROM aces AS a WHERE a.bucket = s.bucket AND a.uri = s.uri
-        LIMIT {MOST_ACES + 1}) AS first"""
-
-# The same for one list, or one object of it, whose ACLs are all in one bucket: without what it takes to join arrays it
-# costs half. $1: that bucket; $2: principals; $3 to $5: the list.
-_GROUPS: Final = "SELECT 'group', principal, NULL, NULL, NULL, NULL FROM members WHERE member IN ({user})"
-
-_GRANTS: Final = """
-    SELECT 'grant', uri, permission, principal, NULL, NULL FROM aces
-    WHERE bucket = $1 AND uri IN ({uris}) AND principal = ANY({principals})"""
-
-_OF_GROUPS: Final = "$2::text[] || ARRAY(SELECT m.principal FROM members AS m WHERE member IN ({user}))"
-
-_LIST: Final = """
-    SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, NULL
-    FROM lists WHERE bucket = $3 AND parent = $4 AND resource = $5"""
-
-_OBJECT: Final = f"""
-    SELECT 'object', parent, resource, id, last_modified::text, data FROM objects
-    WHERE bucket = $3 AND parent = $4 AND resource = $5 AND id = $6 AND NOT deleted
-    UNION ALL
-    SELECT * FROM (
-        SELECT 'ace', uri, permission, principal, NULL, NULL FROM aces WHERE bucket = $1 AND uri = $7
-        LIMIT {MOST_ACES + 1}) AS first"""
-
-# A page for who is granted nothing would be read in vain; it is told so without one.
-_PAGE: Final = """
-    SELECT 'page', p.id, p.last_modified::text, p.data, p.deleted::text, NULL FROM ({page}) AS p
-    WHERE EXISTS (SELECT FROM granted)"""
-
-# What a snapshot says is what has been committed: another one that says the same has all the same in it. Not so on
-# a standby, which leaves out who is at work; nor after a failure, when numbers of transactions that were lost may be
-# given again: but then connections are new.
-VERSION: Final = "pg_current_snapshot()::text WHERE NOT pg_is_in_recovery()"
-_AND_VERSION: Final = f" UNION ALL SELECT 'version', NULL, NULL, NULL, NULL, {VERSION}"
 
 Row = tuple[Any, ...]
 
 
 Declared = dict[Place, Sequence[str]]
 """The fields that lists were last seen to declare."""
-
-
-@lru_cache(64)
-def statement_of_one(
-    uris: int,
-    *,
-    is_object: bool,
-    has_user: bool,
-    has_page: bool = False,
-    has_list: bool = False,
-    with_version: bool = False,
-) -> str:
-    """Return the statement for a list, or an object, and so many ACLs: each has a parameter of its own.
-
-    With a page of the list: {page} stands for its statement.
-
-    Of an array PostgreSQL thinks that it is long, so it would plan anew each time, which takes five times as long as to
-    run the plan. How the list is, is asked where there is no object, or it is to be written (`has_list`): who reads an
-    object has no use for it.
-    """
-    first = 8 if is_object else 6
-    user = f"${first}, ${first + 1}"
-    first += 2 * has_user
-    names = ", ".join(f"${number}" for number in range(first, first + uris))
-    grants = _GRANTS.format(uris=names, principals=_OF_GROUPS.format(user=user) if has_user else "$2::text[]")
-    groups = [_GROUPS.format(user=user)] if has_user else []
-    if not has_page:
-        about = [_OBJECT] if is_object else []
-        parts = [*groups, grants, *about, *([_LIST] if has_list or not is_object else [])]
-        return " UNION ALL ".join(parts) + (_AND_VERSION if with_version else "")
-    parts = [*groups, "SELECT * FROM granted", _LIST, _PAGE]
-    both = f"WITH granted (kind, a, b, c, d, e) AS MATERIALIZED ({grants}) {' UNION ALL '.join(parts)}"
-    return both + (_AND_VERSION if with_version else "")
 
 
 class Answers:
@@ -211,13 +116,15 @@ async def ask(session: Session, asked: Foreseen, declared: Declared, *, has_list
 
     `has_list`: how the list is, is asked whatever else is.
     """
+    if not asked.uris and not asked.objects and asked.place is None:
+        return Answers(asked, await session.run(*of_user(asked)))
     shards = {shard(uri) for uri in asked.uris}
     if asked.place is None or len(asked.objects) > 1 or len(shards) != 1:
-        return Answers(asked, await _ask_of_several(session, asked))
+        return Answers(asked, await session.run(*of_several(asked)))
     indexes = tuple(declared.get(asked.place, ()))
-    page = _page(asked, asked.place, indexes) if tells_page(asked, declared) else None
+    page = page_of(asked, asked.place, indexes) if tells_page(asked, declared) else None
     led_by = indexes if asked.selection and sql.is_led_to(asked.selection, indexes) else ()
-    rows = await _ask_of_one(session, asked, shards.pop(), page, has_list=has_list)
+    rows = await session.run(*of_one(asked, shards.pop(), page, has_list=has_list))
     answers = Answers(asked, rows, has_page=page is not None, led_by=led_by)
     if answers.state and indexes != tuple(answers.state.indexes):
         if len(declared) > MOST_DECLARED:
@@ -232,49 +139,6 @@ def tells_page(asked: Foreseen, declared: Declared) -> bool:
     if place is None or selection is None or asked.objects or not is_exact(selection):
         return False
     return sql.is_found_at_once(selection, declared.get(place, ()))
-
-
-def _page(asked: Foreseen, place: Place, indexes: Sequence[str]) -> sql.Statement:
-    before = OF_A_LIST + (2 if asked.user else 0) + len(asked.uris)
-    return sql.page(PLANNED, place.parent, place.resource, asked.selection or EVERYTHING, indexes, before)
-
-
-def _ask_of_one(
-    session: Session, asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, has_list: bool
-) -> Awaitable[Rows]:
-    place, sought = asked.place or NOWHERE, asked.objects[:1]
-    statement = statement_of_one(
-        len(asked.uris),
-        is_object=bool(sought),
-        has_user=asked.user is not None,
-        has_page=page is not None,
-        has_list=has_list,
-        with_version=asked.with_version,
-    )
-    return session.run(
-        statement.replace("{page}", page[0]) if page else statement,
-        *(shard_of_acls, list(asked.principals)),
-        *(shard(place.parent), place.parent, place.resource),
-        *[part for each in sought for part in (each.id, each.uri)],
-        *((asked.user, AUTHENTICATED) if asked.user else ()),
-        *asked.uris,
-        *(page[1] if page else ()),
-    )
-
-
-def _ask_of_several(session: Session, asked: Foreseen) -> Awaitable[Rows]:
-    place = asked.place or NOWHERE
-    places = [each.place for each in asked.objects]
-    return session.run(
-        _STATEMENT + (_AND_VERSION if asked.with_version else ""),
-        [asked.user, AUTHENTICATED] if asked.user else [],
-        list(asked.principals),
-        *([shard(uri) for uri in asked.uris], list(asked.uris)),
-        *(shard(place.parent), place.parent, place.resource),
-        *([shard(each.parent) for each in places], [each.parent for each in places]),
-        *([each.resource for each in places], [each.id for each in asked.objects]),
-        *([shard(each.uri) for each in asked.objects], [each.uri for each in asked.objects]),
-    )
 
 
 class AnsweredStorage(PostgreSQLStorage):

@@ -13,10 +13,11 @@ from typing import ClassVar, Self
 import asyncpg
 
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
-from kobako.databases.postgresql_foreseen import VERSION, AnsweredPermission, AnsweredStorage, Declared, ask
+from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredStorage, Declared, ask
 from kobako.databases.postgresql_lists import LOCKED, Lists
 from kobako.databases.postgresql_pending import Pending
 from kobako.databases.postgresql_pool import Pool
+from kobako.databases.postgresql_questions import VERSION
 from kobako.databases.postgresql_session import Connection, Session
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.storage.base import Place

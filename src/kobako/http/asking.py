@@ -8,6 +8,7 @@ from typing import Final
 from kobako.http.kept import Question
 from kobako.http.routing import Step
 from kobako.http.site import Site
+from kobako.model.resource import Resource
 
 READS: Final = ("GET", "HEAD")
 
@@ -45,12 +46,21 @@ def question(site: Site, step: Step) -> Question | None:
 
     Where plugins have a say in what is read, or want to hear of it, it may depend on anything.
     """
-    request, resource = step.request, step.route.resource
-    if resource is None or request.method not in READS or request.body or step.implies:
+    request = step.request
+    if not site.kept.most_bytes or request.method not in READS or request.body or step.implies:
         return None
-    if not site.kept.most_bytes or resource.rights or resource.sift or resource.restrict or site.backends.authorize:
-        return None
-    if site.listeners.hear("read", resource.name):
+    if not (_is_of_sender(site, step) if step.route.resource is None else _is_of_list(site, step.route.resource)):
         return None
     told = tuple([each for each in request.headers.items() if each[0] not in WITHOUT_EFFECT])
     return Question(step.sender, request.method, request.path, request.query, request.origin, told)
+
+
+def _is_of_sender(site: Site, step: Step) -> bool:
+    """Tell whether all that is said follows from who asks."""
+    return step.route.is_of_sender and not site.about_user
+
+
+def _is_of_list(site: Site, resource: Resource) -> bool:
+    """Tell whether nobody else has a say in what is read of a list, nor wants to hear of it."""
+    has_own = resource.rights or resource.sift or resource.restrict
+    return not (has_own or site.backends.authorize or site.listeners.hear("read", resource.name))

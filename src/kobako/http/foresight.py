@@ -12,7 +12,7 @@ from kobako.http import inputs
 from kobako.http.routing import SAFE, Step
 from kobako.http.site import Site
 from kobako.model import inheritance, objects
-from kobako.model.access import anonymous, authenticated
+from kobako.model.access import Caller, anonymous, authenticated
 from kobako.model.resource import Resource
 from kobako.protocol import params
 from kobako.protocol.errors import ApiError, Problem
@@ -21,13 +21,16 @@ from kobako.protocol.selection import Selection
 
 def foreseen(site: Site, steps: Sequence[Step], with_version: bool) -> Foreseen | None:
     """Return what serving steps will read; None for what is read otherwise, or not known yet."""
-    about = [each for each in steps if _is_about_objects(each)]
     is_single = len(steps) == 1
+    if is_single and steps[0].route.is_of_sender:
+        caller = _caller(steps[0])
+        is_all = not site.about_user
+        return Foreseen(user=caller.user, principals=caller.principals, is_all=is_all, with_version=with_version)
+    about = [each for each in steps if _is_about_objects(each)]
     sought = tuple(Sought(each.target.place, each.target.id, each.target.uri) for each in about if each.target.id)
     if not about or any(each.sender != about[0].sender for each in about):
         return None
-    identity, added = about[0].sender.identity, about[0].sender.added
-    caller = authenticated(identity.user, identity.principals | added) if identity else anonymous(added)
+    caller = _caller(about[0])
     is_all = is_single and _reads_little(site, about[0])
     return Foreseen(
         user=caller.user,
@@ -46,6 +49,12 @@ def and_more(site: Site, steps: Sequence[Step], expected: Foreseen | None) -> Fo
     if steps[0].route.kind == "list":
         site.surprises.note(_asked(steps[0]))
     return msgspec.structs.replace(expected, is_all=False, selection=None) if expected else None
+
+
+def _caller(step: Step) -> Caller:
+    """Return who asks, before it is known which groups they are in."""
+    identity, added = step.sender.identity, step.sender.added
+    return authenticated(identity.user, identity.principals | added) if identity else anonymous(added)
 
 
 def _is_about_objects(step: Step) -> bool:

@@ -82,6 +82,7 @@ def route(
     describes: Mapping[str, Mapping[str, Any]] = {},
     writes: Writes | None = None,
     streams: Mapping[str, RunStreamed] = {},
+    is_of_sender: bool = False,
 ) -> Route:
     """Return a route with the headers its methods expose."""
     exposes = {method: cors.exposed(kind, method) for method in methods}
@@ -96,6 +97,7 @@ def route(
         describes=describes,
         writes=writes,
         streams=streams,
+        is_of_sender=is_of_sender,
     )
 
 

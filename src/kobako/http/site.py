@@ -95,7 +95,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `offline` answers instead of the methods' functions where no backend is needed. `describes` are the OpenAPI
     operations, by method in lower case, of what is no list or object: those describe themselves. `streams` are served
-    in place of the methods of the same names, but for parts of a batch.
+    in place of the methods of the same names, but for parts of a batch. `is_of_sender`: what it tells follows from the
+    settings and from who asks, with their groups.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     describes: Mapping[str, Mapping[str, Any]] = {}
     writes: Writes | None = None
     streams: Mapping[str, RunStreamed] = {}
+    is_of_sender: bool = False
 
     @property
     def allowed(self) -> str:
