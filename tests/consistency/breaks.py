@@ -110,7 +110,7 @@ def if_match_is_checked_outside_the_lock() -> None:
     """Look whether the version is the client's, and write then, whatever is stored by that time (C1)."""
     transact = pipeline._transact
 
-    async def checked_before(site: Site, step: Step, summary: Any) -> Response:
+    async def checked_before(site: Site, step: Step, *noted: Any) -> Response:
         headers = dict(step.request.headers)
         if step.writes and step.target.id is not None and "if-match" in headers:
             async with site.backends.begin() as tx:
@@ -120,7 +120,7 @@ def if_match_is_checked_outside_the_lock() -> None:
                 del headers["if-match"]
                 request = msgspec.structs.replace(step.request, headers=headers)
                 step = msgspec.structs.replace(step, request=request)
-        return await transact(site, step, summary)
+        return await transact(site, step, *noted)
 
     pipeline._transact = checked_before
 
@@ -153,15 +153,15 @@ def parts_of_batches_are_committed_alone() -> None:
     """Keep the parts before the one that failed, or before a crash (C11, C13)."""
     transact = pipeline._transact
 
-    async def one_by_one(site: Site, step: Step, summary: Any) -> Response:
+    async def one_by_one(site: Site, step: Step, *noted: Any) -> Response:
         if step.route.kind != "batch":
-            return await transact(site, step, summary)
+            return await transact(site, step, *noted)
         plan, answers = await batches.plan(site, step, site.backends.version()), []
         for request, part in plan.parts:
             try:
                 if isinstance(part, ApiError):
                     raise part
-                answers.append((request, await transact(site, part, None)))
+                answers.append((request, await transact(site, part, None, None)))
             except ApiError as error:
                 if plan.is_atomic:
                     raise
@@ -186,13 +186,13 @@ def _read_before_the_lock(method: str) -> None:
     read: ContextVar[list[Any]] = ContextVar("read")
     transact, find = pipeline._transact, objects.find_to_write
 
-    async def read_before(site: Site, step: Step, summary: Any) -> Response:
+    async def read_before(site: Site, step: Step, *noted: Any) -> Response:
         read.set([])
         if step.request.method == method and step.target.id is not None:
             async with site.backends.begin() as tx:
                 read.set([await objects.find(tx, step.target)])
             await _window()
-        return await transact(site, step, summary)
+        return await transact(site, step, *noted)
 
     async def found(tx: Transaction, target: Any) -> Any:
         return read.get()[0] if read.get() else await find(tx, target)
@@ -213,6 +213,7 @@ def timestamps_are_forgotten_with_their_list() -> None:
 def answers_are_kept_for_a_while() -> None:
     """Give an answer again for a moment, whatever was committed: as a cache in front of a server would (S10)."""
     Backends.version = lambda self: time.monotonic() // KEPT_S  # type: ignore[method-assign]
+    Backends.version_of = lambda self, target: self.version()  # type: ignore[method-assign]
 
 
 KEPT_S: Final = 0.2
