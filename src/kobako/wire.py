@@ -53,6 +53,11 @@ class Together:
         else:
             self._transport.write(b"".join((head, data)) if head else data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Send what is held back, and an answer that is all there: nothing follows it."""
+        head, self._head = self._head, b""
+        self._transport.write(head + data if head else data)
+
     def close(self) -> None:
         """Close, once all is sent."""
         self._send_head()
@@ -79,7 +84,7 @@ class Cycle(RequestResponseCycle):
         self.response_started, self.waiting_for_100_continue = True, False
         own = [b"%b: %b\r\n" % each for each in self.default_headers]
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], *own, head, end, body)))
+        cast("Together", self.transport).write_whole(b"".join((STATUS_LINE[status], *own, head, end, body)))
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:

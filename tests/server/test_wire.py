@@ -82,6 +82,18 @@ class Sent(asyncio.Transport):
 ANSWER = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
+async def test_an_answer_that_is_all_there_leaves_at_once_after_what_waits() -> None:
+    sent = Sent()
+    together = Together(sent, asyncio.get_running_loop())
+    together.write_whole(ANSWER)
+    assert sent.pieces == [ANSWER]
+    together.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    together.write_whole(ANSWER)
+    assert b"".join(sent.pieces) == ANSWER + b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER
+    await asyncio.sleep(0)
+    assert len(sent.pieces) == 2
+
+
 async def test_a_head_is_sent_with_what_follows_it() -> None:
     sent = Sent()
     together = Together(sent, asyncio.get_running_loop())
