@@ -1,6 +1,9 @@
 """Requests that come again are answered without being read, as long as what they were answered is true (S1, P6)."""
 
-from collections.abc import AsyncIterator
+import io
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +16,12 @@ from tests.wired import Wired
 from kobako import Authenticator, Call, Identity, Plugin
 from kobako.app import App
 from kobako.databases.base import BackendUnavailable
-from kobako.http import asgi, kept
+from kobako.http import asgi, kept, log
+from kobako.http.repeats import Repeat
 from kobako.http.routing import Step
 from kobako.http.site import Site
+from kobako.logs import TextFormatter
+from kobako.logs.lines import LineHandler
 from kobako.plugins import default_bucket
 from kobako.protocol.messages import Request
 from kobako.resources import RESOURCES
@@ -162,6 +168,72 @@ async def test_the_log_has_its_entry_all_the_same(
     ].items()
 
 
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[str]]]:
+    """The lines that were written since the last call."""
+    stream, logger = io.StringIO(), log.REQUESTS
+    handler = LineHandler(stream)
+    handler.setFormatter(TextFormatter())
+    before = logger.level, logger.propagate
+
+    def written() -> list[str]:
+        handler.flush()
+        found = stream.getvalue().splitlines()
+        stream.truncate(0)
+        stream.seek(0)
+        return found
+
+    logger.addHandler(handler)
+    logger.setLevel("INFO")
+    logger.propagate = False
+    yield written
+    logger.removeHandler(handler)
+    logger.level, logger.propagate = before
+    logging.getLogger().manager._clear_cache()  # type: ignore[attr-defined]
+
+
+ID = r" rid=[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12} "
+TIMES = r" time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} "
+
+
+@pytest.mark.parametrize("agent", ["kobako", 'a "b"\\', "t=1 rid=2 time=3", "%s {0} \x80"])
+@pytest.mark.parametrize("query", ["", "?_fields=n&token=secret&b=%20"])
+async def test_its_line_is_the_one_that_it_would_have_if_it_was_read(
+    client: Wired, read: list[str], lines: Callable[[], list[str]], query: str, agent: str
+) -> None:
+    asked = 2 * ASKS + 2
+    lines()
+    read.clear()
+    for _ in range(asked):
+        await client.get(f"{ONE}{query}", headers={"User-Agent": agent, "Accept-Language": "ja"})
+    found = lines()
+    assert len(read) < asked == len(found)
+    assert len({re.search(ID, line)[0] for line in found}) == asked  # type: ignore[index]
+    alike = {re.sub(r"\(\d+ ms\)", "(ms)", re.sub(ID, " rid ", re.sub(TIMES, " time ", line))) for line in found}
+    assert len(alike) == 1
+    assert " rid time uid=" in alike.pop()
+
+
+async def test_where_nobody_wants_lines_there_are_none(
+    client: Wired, read: list[str], lines: Callable[[], list[str]]
+) -> None:
+    assert await is_read_once(client, read)
+    lines()
+    log.REQUESTS.setLevel("WARNING")
+    await client.get(ONE)
+    assert lines() == []
+    log.REQUESTS.setLevel("INFO")
+    await client.get(ONE)
+    assert len(lines()) == 1
+    # Another one who wants to know of it, and no lines.
+    log.REQUESTS.addHandler(other := logging.NullHandler())
+    await client.get(ONE)
+    log.REQUESTS.removeHandler(other)
+    await client.get(ONE)
+    found = [re.sub(r"\(\d+ ms\)", "", re.sub(ID, " ", re.sub(TIMES, " ", line))) for line in lines()]
+    assert found == [found[0]] * 2
+
+
 @pytest.mark.parametrize("header", ["X-Request-Id", "Traceparent", "CF-Ray"])
 async def test_what_has_an_id_of_its_own_is_not_kept(client: Wired, read: list[str], header: str) -> None:
     assert not await is_read_once(client, read, headers={header: "1"})
@@ -170,8 +242,10 @@ async def test_what_has_an_id_of_its_own_is_not_kept(client: Wired, read: list[s
 async def test_no_credentials_are_kept(client: Wired) -> None:
     await is_read_once(client, [])
     secret = client.headers["authorization"]
-    assert client.app.site.kept._answers
-    assert secret not in repr(client.app.site.kept._answers)
+    known = [what for _, what, _ in client.app.site.kept._answers.values()]
+    entries = [each.entry._fields for each in known if isinstance(each, Repeat)]
+    assert entries
+    assert secret not in repr((client.app.site.kept._answers, entries))
 
 
 async def test_what_has_a_body_is_read(client: Wired, read: list[str]) -> None:

@@ -4,6 +4,7 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 """
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache, partial
@@ -11,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from kobako.databases.base import BackendUnavailable
-from kobako.http import log, repeats, routing
+from kobako.http import repeats, routing
 from kobako.http.pieces import Incoming, Receive, Send, linger, send_stream
 from kobako.http.pipeline import answer
 from kobako.http.repeats import Grounds
@@ -36,14 +37,15 @@ _HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?",
 
 async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request of an ASGI server."""
+    began = time.perf_counter()
     site.traffic.requests += 1
     send_whole = _send_whole_by(send)
     grounds = Grounds(repeats.digest(scope)) if send_whole and repeats.may_be(site, scope["method"]) else None
     failure = None
     try:
         if send_whole and grounds and (known := await repeats.find(site, grounds.digest)):
-            log.again(site, known.request, known.response, known.sender)
-            await send_whole(known.response.status, known.head, known.response.body)
+            known.entry.log(site, began)
+            await send_whole(known.status, known.head, known.body)
             return
     except BackendUnavailable as error:
         failure = error

@@ -9,6 +9,7 @@ Source: HTTP API, section 15.1; reliability, O14.
 
 import logging
 import random
+import re
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,7 +17,7 @@ from types import FunctionType
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
-from kobako.http.site import Recognized, Site
+from kobako.http.site import Site
 from kobako.protocol import current, params
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Feature
@@ -29,9 +30,6 @@ SECRET: Final = frozenset({"password", "secret", "token", "access_token", "id_to
 
 OF_A_LOGIN: Final = frozenset({"code", "state"})
 """So are these where they come together: they end a login at another server (RFC 6749, 4.1.2)."""
-
-TOLD: Final = ("user-agent", "accept-language")
-"""The headers that an entry tells of, besides the id of a request."""
 
 MAX_LENGTH: Final = 1000
 """Characters of a header that are told."""
@@ -55,7 +53,7 @@ def begin(site: Site, request: Request) -> Summary | None:
 
     Whatever else is logged while the request is served has the same id.
     """
-    is_logged = REQUESTS.isEnabledFor(logging.INFO) and Feature.LOGGING in site.settings.features
+    is_logged = _is_logged(site)
     summary = Summary(request, is_logged=is_logged) if is_logged or site.metrics else None
     current.request_id.set(summary.rid if summary else _given_id(request))
     return summary
@@ -71,13 +69,6 @@ def end(summary: Summary, request: Request, response: Response) -> None:
     fields["t"] = int((time.perf_counter() - summary.began) * 1000)
     fields["time"] = _local(time.time())
     _log(REQUESTS, "", fields)
-
-
-def again(site: Site, request: Request, response: Response, sender: Recognized) -> None:
-    """Log a request that was answered as one before."""
-    if summary := begin(site, request):
-        summary.user = sender.identity.user if sender.identity else None
-        end(summary, request, response)
 
 
 def part(summary: Summary, request: Request) -> None:
@@ -121,6 +112,10 @@ def _local(time_s: float) -> str:
 @lru_cache(2)
 def _second(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+
+
+def _is_logged(site: Site) -> bool:
+    return REQUESTS.isEnabledFor(logging.INFO) and Feature.LOGGING in site.settings.features
 
 
 def _given_id(request: Request) -> str:
@@ -170,6 +165,51 @@ class Teller(Protocol):
     def tell(self, message: str, fields: Mapping[str, Any]) -> None:
         """Do what it would do with the record."""
         ...
+
+    def told(self, message: str, fields: Mapping[str, Any]) -> str:
+        """Return the line that it would write."""
+        ...
+
+    def tell_line(self, line: str) -> None:
+        """Write such a line."""
+        ...
+
+
+class Alike:
+    """The entries of requests that are alike: what differs is their ids, when they came, and how long they took."""
+
+    __slots__ = ("_fields", "_pieces", "_teller")
+
+    def __init__(self, request: Request, response: Response, user: str | None) -> None:
+        summary = Summary(request, is_logged=True)
+        summary.user = user
+        self._fields = _fields(summary, request)
+        self._fields |= {"rid": _MARKS["rid"], "errno": response.errno, "code": response.status, **_MARKS}
+        self._teller: Teller | None = None
+        self._pieces: list[str] = []
+
+    def log(self, site: Site, began: float) -> None:
+        """Log one of them, which was answered by now; `began` as `time.perf_counter` has it."""
+        is_logged = _is_logged(site)
+        rid = _new_id() if is_logged else ""
+        current.request_id.set(rid)
+        if not is_logged:
+            return
+        taken_ms, at = int((time.perf_counter() - began) * 1000), _local(time.time())
+        teller = _teller(REQUESTS)
+        if teller is not self._teller:
+            self._teller = teller
+            # In the order of the line. What somebody sent has none of the marks: nobody knows them.
+            self._pieces = _MARKED.split(teller.told("", self._fields)) if teller else []
+        if teller and len(self._pieces) == len(_MARKS) + 1:
+            to_took, to_rid, to_time, rest = self._pieces
+            teller.tell_line(f"{to_took}{taken_ms}{to_rid}{rid}{to_time}{at}{rest}")
+        else:
+            _log(REQUESTS, "", {**self._fields, "rid": rid, "t": taken_ms, "time": at})
+
+
+_MARKS: Final = {name: f"{name}-{random.SystemRandom().getrandbits(128):032x}" for name in ("rid", "t", "time")}
+_MARKED: Final = re.compile("|".join(_MARKS.values()))
 
 
 def _is_of_logging(function: object) -> bool:

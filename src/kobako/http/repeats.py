@@ -29,16 +29,15 @@ OF_ONE_REQUEST: Final = frozenset({"x-request-id", "traceparent", "x-amzn-trace-
 
 
 class Repeat(NamedTuple):
-    """A request that may come again: who sent it and what it is about, what its log entry tells of it, and its answer,
-    as it is sent.
-    """
+    """A request that may come again: who sent it and what it is about, its log entry, and its answer, as it is sent."""
 
     sender: Recognized
     sent: bytes
     target: Target
-    request: Request
-    response: Response
+    entry: log.Alike
+    status: int
     head: bytes
+    body: bytes
 
 
 class Grounds:
@@ -93,15 +92,16 @@ def keep(site: Site, grounds: Grounds, request: Request, response: Response, hea
     step, headers = grounds.step, request.headers
     if step is None or not OF_ONE_REQUEST.isdisjoint(headers):
         return
-    told = {name: headers[name] for name in log.TOLD if name in headers}
+    user = step.sender.identity.user if step.sender.identity else None
     repeat = Repeat(
         sender=step.sender,
         sent=digest_of(headers.get("authorization", "")),
         target=step.target,
-        request=Request(method=request.method, path=request.path, query=request.query, headers=told),
-        response=Response(status=response.status, errno=response.errno, body=body),
+        entry=log.Alike(request, response, user),
+        status=response.status,
         head=head,
+        body=body,
     )
-    # The body is that of the answer, which is kept already.
-    size = AROUND_BYTES + len(head) + len(request.path) + len(request.query) + sum(map(len, told.values()))
+    # The body is that of the answer, which is kept already; the entry has fields, and a line.
+    size = AROUND_BYTES + len(head) + 2 * (len(request.path) + len(request.query) + len(headers.get("user-agent", "")))
     site.kept.keep_repeat(grounds.version, grounds.digest, repeat, size)

@@ -50,6 +50,17 @@ class LineHandler(logging.StreamHandler[TextIO]):
         except Exception:
             self.handleError(logging.makeLogRecord({"msg": message, "fields": fields}))
 
+    def told(self, message: str, fields: Mapping[str, Any]) -> str:
+        """Return the line of an entry at level INFO, where it `tells`."""
+        assert isinstance(self.formatter, TextFormatter)
+        return self.formatter.told(message, fields)
+
+    def tell_line(self, line: str) -> None:
+        """Write a line that was `told`, or keep it for a moment."""
+        self._waiting.append(line)
+        if not self._can_wait():
+            self.flush()
+
     def flush(self) -> None:
         """Write what waits."""
         self.acquire()
