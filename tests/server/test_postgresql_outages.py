@@ -16,6 +16,8 @@ from tests.server.postgresql import WORKERS, environ, migrated
 from tests.server.process import PATIENCE_S, running
 from tests.servers.postgresql import PostgreSQL
 
+from kobako.databases.postgresql_pool import PAUSE_S
+
 pytestmark = pytest.mark.server
 
 WRITERS = 4
@@ -136,6 +138,8 @@ def test_o2_a_database_restarted_under_load_gives_503s_only_and_the_pool_heals(
             for writer in writers:
                 writer.join()
         found = {each["id"]: each["last_modified"] for each in Api(server.port).pages(f"{RECORDS}?_limit=500")[0]}
+        # A process that could not connect just before the start says so until it tries again.
+        time.sleep(PAUSE_S)
         healed = Counter(get(server.port, RECORDS)[0] for _ in range(40))
 
     statuses = sum((each.statuses for each in writers), Counter[int]())
