@@ -48,8 +48,9 @@ def _writer_rows(results: Results, pgbench: Rates) -> Iterator[list[str]]:
             target = f"≥ {TIMES_ONE_WRITER:g} × one connection"
             verdict = [target, *_at_least(rates[SEVERAL] / rates[ONE], TIMES_ONE_WRITER)]
         elif pgbench:
-            target = f"≥ {PART_OF_PGBENCH:g} × pgbench"
-            verdict = [target, *_at_least(rates[SEVERAL] / pgbench[SEVERAL], PART_OF_PGBENCH)]
+            # Of several that write if nobody else has, most have to do it again: one alone may be the faster.
+            target = f"≥ {PART_OF_PGBENCH:g} × pgbench, one or 16"
+            verdict = [target, *_at_least(rates[SEVERAL] / max(pgbench.values()), PART_OF_PGBENCH)]
         yield [results.titles[name], *_told(rates), *verdict]
 
 

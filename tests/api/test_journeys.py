@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.servers import modes
 
+from kobako.databases.postgresql_optimistic import OptimisticUnit
 from kobako.databases.postgresql_session import Session
 from kobako.testing.client import Client
 
@@ -97,12 +98,64 @@ async def test_a_list_of_which_parts_are_shared_is_soon_expected(client: Client,
 
 @pytest.mark.parametrize(
     ("method", "url", "journeys"),
-    [("PUT", ONE, 4), ("PATCH", ONE, 4), ("PUT", f"{LIST}/new", 4), ("POST", LIST, 4), ("DELETE", ONE, 7)],
+    [("PUT", ONE, 2), ("PATCH", ONE, 2), ("PUT", f"{LIST}/new", 2), ("POST", LIST, 2), ("DELETE", ONE, 7)],
 )
 async def test_a_write_takes_so_many(client: Client, asked: list[str], method: str, url: str, journeys: int) -> None:
     body = None if method == "DELETE" else {"data": {"title": "other"}}
     assert (await client.request(method, url, json=body)).status in (200, 201)
     assert len(asked) == journeys
+
+
+async def test_who_comes_too_late_writes_under_the_lock_and_so_do_the_next(
+    client: Client, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others wrote meanwhile is what the answer is made of; to try without the lock is tried ever more seldom."""
+    other = client.as_user("other")
+    await client.patch("/buckets/b/collections/c", permissions={"write": [(await other.get("/")).json["user"]["id"]]})
+    write, meanwhile = OptimisticUnit._write, list[str]()
+
+    async def late(self: OptimisticUnit, writes: Any) -> None:
+        if meanwhile:
+            part = {"method": "PATCH", "path": ONE, "body": {"data": {meanwhile.pop(): 1}}}
+            # It would wait for its turn, if it were one part alone.
+            assert {each["status"] for each in (await other.batch(part, part)).json["responses"]} == {200}
+            asked.clear()
+        await write(self, writes)
+
+    monkeypatch.setattr(OptimisticUnit, "_write", late)
+    expected, taken = {"title": "first"}, list[int]()
+    for number in range(9):
+        meanwhile[:] = [f"theirs{number}"]
+        asked.clear()
+        answer = await client.patch(ONE, {f"ours{number}": 1})
+        taken.append(len(asked))
+        # Of those who had the lock from the beginning nobody was in the way.
+        theirs = () if meanwhile else (f"theirs{number}",)
+        expected |= dict.fromkeys((f"ours{number}", *theirs), 1)
+        assert answer.status == 200
+        assert answer.data == (await client.get(ONE)).data
+        assert {name: value for name, value in answer.data.items() if name not in ("id", "last_modified")} == expected
+    # The statement in vain, and all four.
+    assert taken == [5, 4, 5, 4, 4, 4, 5, 4, 4]
+
+
+async def test_what_else_is_written_is_soon_expected(client: Client, asked: list[str]) -> None:
+    taken = list[int]()
+    for number in range(5):
+        asked.clear()
+        # With an id of its own, an object that may be there is looked for.
+        assert (await client.post(LIST, {"id": f"new{number}"})).status == 201
+        taken.append(len(asked))
+    assert taken == [7, 6, 7, 6, 6]
+
+
+async def test_of_what_is_refused_nothing_is_written(client: Client, asked: list[str]) -> None:
+    before = await client.get(ONE)
+    asked.clear()
+    assert (await client.put(ONE, {"title": "new"}, headers={"If-Match": '"1"'})).status == 412
+    assert (await client.as_user("other").put(ONE, {"title": "new"})).status == 403
+    assert len(asked) == 2
+    assert (await client.get(ONE)).data == before.data
 
 
 @pytest.mark.parametrize("number", [2, 25])

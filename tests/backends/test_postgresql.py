@@ -17,6 +17,7 @@ from kobako.databases import postgresql_migrations
 from kobako.databases.base import Foreseen, Sought, UnfitDatabase, attempts
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_connections import LIMITS, Address, check_fitness
+from kobako.databases.postgresql_optimistic import if_same
 from kobako.databases.postgresql_session import Session
 from kobako.permission import postgresql as permission
 from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
@@ -576,6 +577,20 @@ class TestPlans:
             assert "Index Scan using objects_pkey" in plan
             assert "Seq Scan" not in plan
 
+    async def test_an_object_that_is_written_if_nobody_else_does_is_found_by_keys(
+        self, filled: PostgreSQLDatabase
+    ) -> None:
+        place = ("b", RECORDS.parent, "record")
+        put = (storage.PUT, (*place, "r7", 2_000_000_000_000, 2_000_000_000_000, "{}", None))
+        for acl in (
+            (permission.REPLACE_BY_ONE, ("b", "/uri", "write", "user")),
+            (permission.REPLACE, ("b", "/uri", ["read"], ["read"], ["user"])),
+        ):
+            statement, values = if_same([put, acl], "1")
+            plan = await self.plan(filled, statement, *values)
+            assert "Seq Scan" not in plan, plan
+            assert plan.count("Index") >= 2, plan
+
     @pytest.mark.parametrize(
         ("name", "values"),
         [
@@ -587,6 +602,7 @@ class TestPlans:
             ("HAVE_SOME_UNDER", [["b1"], ["/buckets/b1/collections/c/records/r7"]]),
             ("FORGET_UNDER", ["b1", "/buckets/b1/collections/c/records/r7"]),
             ("REPLACE", ["b1", "/buckets/b1", ["read"], ["read"], ["basicauth:alice"]]),
+            ("REPLACE_BY_ONE", ["b1", "/buckets/b1", "read", "basicauth:alice"]),
         ],
     )
     async def test_an_index_leads_to_permissions(

@@ -103,7 +103,7 @@ async def test_the_answers_are_those_of_a_unit_that_is_asked_one_by_one(
 
     for asked, lists in (
         *((EVERYTHING, []), (MORE, []), (MORE, [RECORDS]), (OF_LIST, [])),
-        *((SEVERAL, []), (SEVERAL, [RECORDS]), (ELSEWHERE, [])),
+        *((SEVERAL, []), (msgspec.structs.replace(SEVERAL, is_all=False), [RECORDS]), (ELSEWHERE, [])),
     ):
         async with database.begin() as unit:
             expected = await answers(unit, asked)
@@ -263,7 +263,8 @@ async def test_a_page_is_not_looked_for_by_an_index_of_before(full: PostgreSQLDa
 
 async def test_a_unit_that_writes_reads_its_pages_itself(full: PostgreSQLDatabase) -> None:
     selection = Selection(limit=3)
-    async with full.foresee(msgspec.structs.replace(OF_LIST, selection=selection), [RECORDS]) as unit:
+    asked = msgspec.structs.replace(OF_LIST, selection=selection, is_all=False)
+    async with full.foresee(asked, [RECORDS]) as unit:
         await unit.storage.put(RECORDS, "new", "{}")
         await unit.storage.delete(RECORDS, ["r9"])
         assert [each.id for each in await unit.storage.list(RECORDS, selection)] == ["new", "r8", "r7"]

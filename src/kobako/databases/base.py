@@ -55,7 +55,10 @@ class PutAside(Exception):
 
 
 class NotForeseen(Exception):
-    """A unit that was begun to answer what was foreseen was asked for something else: begin one that answers all."""
+    """A unit that was begun to answer what was foreseen was asked for something else, or it was not to stay so.
+
+    Nothing was kept: begin one that answers all.
+    """
 
 
 class UnfitDatabase(Exception):
@@ -166,7 +169,8 @@ class FarDatabase(Database, Protocol):
     ) -> AbstractAsyncContextManager[Unit]:
         """Begin a unit of work as `begin` does, which has the answers to what is foreseen when it begins.
 
-        Where nothing is written and this is all, it may raise NotForeseen for anything else.
+        Where this is all, it may raise NotForeseen: for anything else, and where it writes, at its exit if what it was
+        told has changed. Nothing of it is kept then.
         """
         ...
 

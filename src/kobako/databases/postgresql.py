@@ -21,6 +21,7 @@ from kobako.databases.looks import Looks
 from kobako.databases.postgresql_connections import LIMITS, Address
 from kobako.databases.postgresql_foreseen import Declared, tells_page
 from kobako.databases.postgresql_lists import PREPARE_LOCK, lock_at_once
+from kobako.databases.postgresql_optimistic import OptimisticUnit, Turns
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import ERRORS, Connection
 from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, VersionUnit, WritingUnit
@@ -65,6 +66,7 @@ class PostgreSQLDatabase:
         self._clock = clock
         self._pool = Pool(self._connect, connections)
         self._looks = Looks(self._look)
+        self._turns = Turns()
         self._process: int | None = None
         self._declared: Declared = {}
         self._is_fit = False
@@ -101,7 +103,10 @@ class PostgreSQLDatabase:
         if lists or emptied:
             # What it writes changes its lists: a page is no use.
             asked = msgspec.structs.replace(asked, selection=None)
-            lock = self._lock_at_once(asked, lists, emptied)
+            place = self._only(asked, lists, emptied)
+            if place and asked.is_all:
+                return OptimisticUnit(self._pool, self._clock, asked, place, self._turns)
+            lock = lock_at_once(place) if place else None
             return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked, lock)
         if not self._tells_version:
             asked = msgspec.structs.replace(asked, with_version=False)
@@ -148,10 +153,10 @@ class PostgreSQLDatabase:
         async with VersionUnit(self._pool, self._clock, "") as unit:
             return unit.version
 
-    def _lock_at_once(self, asked: Foreseen, lists: Collection[Place], emptied: Collection[str]) -> str | None:
-        """Return the statement that locks what a unit writes, if that is the one list that it is asked about."""
+    def _only(self, asked: Foreseen, lists: Collection[Place], emptied: Collection[str]) -> Place | None:
+        """Return the one list that a unit writes, if that is the one it is asked about."""
         is_one = not emptied and not self._address.has_pooler and [*lists] == [asked.place]
-        return lock_at_once(asked.place) if is_one and asked.place else None
+        return asked.place if is_one else None
 
     def _tells(self, asked: Foreseen) -> bool:
         """Tell whether a statement answers all that is foreseen; for who polls there is mostly nothing to be found."""

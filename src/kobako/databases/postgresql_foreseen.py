@@ -44,6 +44,8 @@ class Answers:
         for kind, *values in rows:
             found[kind].append(tuple(values))
         self.state = next((_state(row) for row in found["list"]), None)
+        self.mark: str | None = next((mark for *_, mark in found["list"]), None)
+        """What the row of the list has as long as nobody writes it; None if nobody told."""
         self.version: str | None = next((text for *_, text in found["version"]), None)
         self._asked = asked
         self._are_true = True

@@ -5,10 +5,11 @@ asked or the unit ends: then all that waits is sent first. The parts of a batch 
 savepoint: of one that is undone, nothing was sent. Others get theirs when it is sent what comes after its begin.
 """
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-from kobako.databases.postgresql_session import Send, Session, joined
+from kobako.databases.postgresql_session import Send, Session, Write, joined
 
 
 class Part:
@@ -56,6 +57,11 @@ class Pending:
             self.is_lost = True
             raise
 
+    def take(self) -> list[Write]:
+        """Return what does all that waits, for somebody else to send: it does not wait any more."""
+        waiting, self._waiting = self._waiting, []
+        return [*chain(*_statements(each for each in waiting if not isinstance(each, Part)))]
+
     def forget(self) -> None:
         """Send nothing: the unit is undone."""
         self._waiting.clear()
@@ -87,14 +93,14 @@ class Pending:
             await self._session.execute(f"ROLLBACK TO {part.name}; RELEASE {part.name}")
 
     async def _send(self, waiting: list[Part | tuple[Send, Any]]) -> None:
-        writes: dict[Send, list[Any]] = {}
+        writes: list[tuple[Send, Any]] = []
         for each in waiting:
             if not isinstance(each, Part):
-                writes.setdefault(each[0], []).append(each[1])
+                writes.append(each)
             elif not each.is_over:
                 await self._send_writes(writes)
                 await self._set_savepoint(each)
-                writes = {}
+                writes = []
         await self._send_writes(writes)
 
     async def _set_savepoint(self, part: Part) -> None:
@@ -104,8 +110,8 @@ class Pending:
         await self._session.execute(f"{release}SAVEPOINT {name}")
         part.name = name
 
-    async def _send_writes(self, writes: dict[Send, list[Any]]) -> None:
-        kinds = [send(each) for send, each in writes.items()]
+    async def _send_writes(self, writes: Iterable[tuple[Send, Any]]) -> None:
+        kinds = _statements(writes)
         if len(kinds) > 1 and all(len(found) == 1 for found in kinds):
             # Of each kind one statement: all of them in one journey.
             statements, values = zip(*(found[0] for found in kinds), strict=True)
@@ -113,3 +119,11 @@ class Pending:
             return
         for statement, values in chain(*kinds):
             await self._session.run(statement.sql, *values)
+
+
+def _statements(writes: Iterable[tuple[Send, Any]]) -> list[list[Write]]:
+    """Return the statements that do these writes, those of each kind by themselves."""
+    kinds: dict[Send, list[Any]] = {}
+    for send, write in writes:
+        kinds.setdefault(send, []).append(write)
+    return [send(found) for send, found in kinds.items()]

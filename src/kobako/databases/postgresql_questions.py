@@ -55,7 +55,7 @@ _GRANTS: Final = """
 _OF_GROUPS: Final = "$2::text[] || ARRAY(SELECT m.principal FROM members AS m WHERE member IN ({user}))"
 
 _LIST: Final = """
-    SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, NULL
+    SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, xmin::text
     FROM lists WHERE bucket = $3 AND parent = $4 AND resource = $5"""
 
 _OBJECT: Final = f"""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import asyncpg
 
-from kobako.databases.base import BackendUnavailable, TryAgain
+from kobako.databases.base import BackendUnavailable, NotForeseen, TryAgain
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Rows = list[asyncpg.Record]
@@ -105,19 +105,21 @@ class Pending(Protocol):
 class Session:
     """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
 
-    __slots__ = ("_connection", "_refusal", "is_lost", "pending")
+    __slots__ = ("_connection", "_refusal", "is_lost", "is_silent", "pending")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._refusal: type[Exception] | None = None
         self.pending: Pending | None = None
         """Writes that are sent before anything else is."""
+        self.is_silent = False
+        """Whether it has told all that it will: NotForeseen is raised for any further statement."""
         self.is_lost = False
         """Whether nobody knows what the server makes of the last statement: the connection can not be used again."""
 
     async def run(self, sql: str, *values: Any) -> Rows:
         """Run a statement and return its rows. Raises BackendUnavailable, TryAgain."""
-        self.check_not_over()
+        self._check_tells()
         if self.pending:
             await self.pending.send()
         try:
@@ -130,7 +132,7 @@ class Session:
 
     async def execute(self, sql: str, timeout_s: float | None = None) -> str:
         """Run statements without values; return the tag of the last. Raises BackendUnavailable, TryAgain."""
-        self.check_not_over()
+        self._check_tells()
         if self.pending:
             await self.pending.send()
         try:
@@ -157,6 +159,11 @@ class Session:
         """Raise what a unit raises whose time is over."""
         if self._refusal:
             raise self._refusal("the unit of work is over")
+
+    def _check_tells(self) -> None:
+        self.check_not_over()
+        if self.is_silent:
+            raise NotForeseen
 
     def _note(self, error: BaseException) -> None:
         is_fatal = isinstance(error, asyncpg.PostgresError) and error.severity_en in ("FATAL", "PANIC")

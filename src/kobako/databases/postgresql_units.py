@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 import asyncpg
 
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, UnfitDatabase
-from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredStorage, Declared, ask
+from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredStorage, Answers, Declared, ask
 from kobako.databases.postgresql_lists import LOCKED, Lists
 from kobako.databases.postgresql_pending import Pending
 from kobako.databases.postgresql_pool import Pool
@@ -79,8 +79,9 @@ class PostgreSQLUnit:
     async def _start(self) -> None:
         await self.session.execute(self._begin)
 
-    async def _ask(self, *, is_locked: bool = False) -> None:
+    async def _ask(self, *, is_locked: bool = False) -> Answers | None:
         """Ask what is foreseen. Where only is read, the list stays as it is, and so it does where it `is_locked`."""
+        answers = None
         if self._asked:
             made = self._pool.made
             answers = await ask(self.session, self._asked, self._declared, has_list=is_locked)
@@ -90,6 +91,7 @@ class PostgreSQLUnit:
                 self.lists.set(self._asked.place, answers.state)
             self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
             self.permission = AnsweredPermission(self.session, answers)
+        return answers
 
     async def _take(self) -> Connection:
         try:

@@ -4,6 +4,7 @@ Source: design, "The walk of a request".
 """
 
 from collections.abc import Hashable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,8 @@ from kobako.protocol import params
 from kobako.protocol.errors import ApiError, Problem
 from kobako.protocol.selection import Selection
 
+_WRITING_ONE: Final = ("PUT", "PATCH", "POST")
+
 
 def foreseen(site: Site, steps: Sequence[Step], with_version: bool) -> Foreseen | None:
     """Return what serving steps will read; None for what is read otherwise, or not known yet."""
@@ -31,23 +34,24 @@ def foreseen(site: Site, steps: Sequence[Step], with_version: bool) -> Foreseen 
     if not about or any(each.sender != about[0].sender for each in about):
         return None
     caller = _caller(about[0])
-    is_all = is_single and _reads_little(site, about[0])
+    is_all = is_single and (_reads_little if about[0].request.method in SAFE else _writes_little)(site, about[0])
     return Foreseen(
         user=caller.user,
         principals=caller.principals,
         uris=tuple({uri: None for each in about for uri in inheritance.lineage(each.target)}),
         objects=sought,
         place=about[0].target.place if len({each.target.place for each in about}) == 1 else None,
-        selection=_selection(site, about[0]) if is_all and not sought else None,
+        selection=_selection(site, about[0]) if is_all and about[0].request.method == "GET" and not sought else None,
         is_all=is_all,
         with_version=with_version,
     )
 
 
 def and_more(site: Site, steps: Sequence[Step], expected: Foreseen | None) -> Foreseen | None:
-    """Return what was foreseen, and that it is not all; it is noted of those who ask for the list."""
-    if steps[0].route.kind == "list":
-        site.surprises.note(_asked(steps[0]))
+    """Return what was foreseen, and that it is not all; it is noted of those who ask for the list, or write in it."""
+    is_written = steps[0].request.method not in SAFE
+    if is_written or steps[0].route.kind == "list":
+        site.surprises.note(_written(steps[0]) if is_written else _asked(steps[0]))
     return msgspec.structs.replace(expected, is_all=False, selection=None) if expected else None
 
 
@@ -67,11 +71,18 @@ def _reads_little(site: Site, step: Step) -> bool:
         # How long the answer may be kept, the parent says.
         return False
     if step.target.id is not None:
-        return step.request.method in SAFE
+        return True
     if step.request.method != "GET" or site.surprises.expected(_asked(step)):
         return False
     # Mostly nothing has changed for those who poll: how the list is, is enough then.
     return not _looks_into(step.target.resource) or "_since=" in step.request.query
+
+
+def _writes_little(site: Site, step: Step) -> bool:
+    """Tell whether an object is written and nothing else, in a list that others do not write all the time."""
+    resource = step.target.resource
+    is_plain = not (site.backends.resources.children(resource) or resource.unique or resource.react)
+    return is_plain and step.request.method in _WRITING_ONE and not site.surprises.expected(_written(step))
 
 
 def _selection(site: Site, step: Step) -> Selection | None:
@@ -92,6 +103,10 @@ def _selection(site: Site, step: Step) -> Selection | None:
 def _looks_into(resource: Resource) -> bool:
     """Tell whether more than ACLs say what is shown of a list."""
     return bool(resource.sift or resource.restrict)
+
+
+def _written(step: Step) -> Hashable:
+    return step.request.method, step.target.place
 
 
 def _asked(step: Step) -> Hashable:

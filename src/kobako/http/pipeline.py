@@ -101,13 +101,14 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
     results: dict[Hashable, Any] = {}
     steps = _steps(step, plan)
     expected = foresight.foreseen(site, steps, question is not None) if site.backends.are_far else None
-    response = None
-    while response is None:
+    is_committed = False
+    while not is_committed:
         try:
             for attempt in attempts():
                 async with attempt, site.backends.begin(lists, emptied, results, expected) as tx:
                     response = await _served(site, step, plan, tx, once, summary)
                     await site.listeners.before_commit(tx)
+            is_committed = True
         except Absent as absent:
             await implied.create(site, absent)
         except NotForeseen:

@@ -48,16 +48,32 @@ GRANT = """
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g (bucket, uri, permission, principal)
     ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING"""
 
-REPLACE = Statement(
-    """
-    wanted AS (SELECT * FROM unnest($4::text[], $5::text[]) AS w (permission, principal)),
+_REPLACE = """
+    wanted AS (SELECT w.* FROM unnest($4::text[], $5::text[]) AS w (permission, principal){and_list}),
     gone AS (
-        DELETE FROM aces WHERE bucket = $1 AND uri = $2 AND permission = ANY($3::text[])
-            AND (permission, principal) NOT IN (SELECT permission, principal FROM wanted))""",
-    """
+        DELETE FROM aces WHERE bucket = $1 AND uri = $2 AND permission = ANY($3::text[]){if_list}
+            AND (permission, principal) NOT IN (SELECT permission, principal FROM wanted))"""
+
+_REPLACED = """
     INSERT INTO aces (bucket, uri, permission, principal)
-    SELECT $1, $2, permission, principal FROM wanted ORDER BY principal, permission ON CONFLICT DO NOTHING""",
-)
+    SELECT $1, $2, permission, principal FROM wanted ORDER BY principal, permission ON CONFLICT DO NOTHING"""
+
+# One principal, as a new object has: without arrays, for which PostgreSQL plans anew each time.
+_REPLACE_BY_ONE = """
+    wanted AS (SELECT $3::text AS permission, $4::text AS principal{from_list}),
+    gone AS (
+        DELETE FROM aces WHERE bucket = $1 AND uri = $2 AND permission = $3 AND principal <> $4{if_list})"""
+
+REPLACE = Statement(_REPLACE.format(and_list="", if_list=""), _REPLACED)
+REPLACE_BY_ONE = Statement(_REPLACE_BY_ONE.format(from_list="", if_list=""), _REPLACED)
+
+_IF_LIST = " AND EXISTS (SELECT FROM list)"
+
+REPLACE_IF_SAME = {
+    REPLACE: Statement(_REPLACE.format(and_list=", list", if_list=_IF_LIST), _REPLACED),
+    REPLACE_BY_ONE: Statement(_REPLACE_BY_ONE.format(from_list=" FROM list", if_list=_IF_LIST), _REPLACED),
+}
+"""The same, done if the part of the statement that writes the list does something."""
 
 REPLACE_ALL = Statement(
     """
@@ -116,6 +132,8 @@ def to_replace(acls: Sequence[tuple[str, Acl]]) -> list[Write]:
         return []
     if len(latest) == 1:
         [(uri, acl)] = latest.items()
+        if len(acl) == len(wanted) == 1:
+            return [(REPLACE_BY_ONE, wanted[0])]
         names, given = [each[2] for each in wanted], [each[3] for each in wanted]
         return [(REPLACE, (shard(uri), uri, list(acl), names, given))]
     columns = [list(each) for each in zip(*wanted, strict=True)] or [[], [], [], []]

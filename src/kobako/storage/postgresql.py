@@ -27,20 +27,26 @@ KNOWN = f"SELECT 1 FROM objects WHERE {THIS} AND id = $4"
 
 _KEYS = ", ".join(keys.COLUMNS)
 
-_PUT_LIST = f"list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS})"
+_PUT_LIST = f"list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS}%s RETURNING 1)"
 
 _PUT = """
     INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
-    VALUES ($1, $2, $3, $4, $5, false, $7::text, coalesce($8::text, $7)::jsonb)
+    SELECT $1, $2, $3, $4::text, $5::bigint, false, $7::text, coalesce($8::text, $7)::jsonb FROM list
     ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
         last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields"""
 
 # Where no index is declared these columns stay as they are: nobody pays for them.
 _PUT_WITH_KEYS = _PUT.replace("fields)\n", f"fields, {_KEYS})\n").replace(
-    "::jsonb)", "::jsonb, $9, $10, $11, $12, $13)"
+    "::jsonb FROM", "::jsonb, $9::bytea, $10::bytea, $11::bytea, $12::bytea, $13::bytea FROM"
 ) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
 
-PUT, PUT_WITH_KEYS = Statement(_PUT_LIST, _PUT), Statement(_PUT_LIST, _PUT_WITH_KEYS)
+PUT, PUT_WITH_KEYS = Statement(_PUT_LIST % "", _PUT), Statement(_PUT_LIST % "", _PUT_WITH_KEYS)
+
+PUT_IF_SAME = {
+    PUT: Statement(_PUT_LIST % " AND xmin::text = $9", _PUT),
+    PUT_WITH_KEYS: Statement(_PUT_LIST % " AND xmin::text = $14", _PUT_WITH_KEYS),
+}
+"""The same, for a list that nobody has locked: done if nobody has written it since it had the mark that is added."""
 
 _PUT_ALL_LIST = f"list AS (UPDATE lists SET last_modified = $4, open = true WHERE {THIS})"
 

@@ -132,6 +132,16 @@ class AclContract(WithClock):
 
         assert await acl(database, BUCKET) == {"write": sorted([BOB, CAROL]), "read": [CAROL]}
 
+    async def test_one_principal_replaces_several(self, database: Database) -> None:
+        await replace(database, BUCKET, {"write": [ALICE, BOB], "read": [CAROL]})
+        await replace(database, COLLECTION, {"write": [ALICE]})
+
+        await replace(database, BUCKET, {"write": [BOB]})
+        await replace(database, BUCKET, {"read": [ALICE]})
+
+        assert await acl(database, BUCKET) == {"write": [BOB], "read": [ALICE]}
+        assert await acl(database, COLLECTION) == {"write": [ALICE]}
+
     async def test_no_principals_remove_a_permission(self, database: Database) -> None:
         await replace(database, BUCKET, {"write": [ALICE], "read": [CAROL]})
 
