@@ -1,5 +1,7 @@
 """What a worker keeps of a far database: whether it is worth to ask for its version is learned from what came of it."""
 
+import pytest
+
 from kobako.http.kept import LONGEST_PAUSE, Kept, Question
 from kobako.protocol.messages import Response
 
@@ -58,6 +60,27 @@ def test_the_more_often_there_is_news_the_less_often_the_database_is_asked() -> 
     asks_until_a_look(kept)
     assert kept.find(9, QUESTION)
     assert asks_until_a_look(kept) == 0
+
+
+def test_news_of_some_lists_is_none_of_others() -> None:
+    kept = Kept(10_000)
+    kept.keep(1, QUESTION, Response(body=b"one"), about="/buckets/b")
+    for version in range(10):
+        kept.keep(version, OTHER, Response(body=b"two"), about="/buckets/c")
+        assert kept.find(version + 0.5, OTHER, "/buckets/c") is None
+    assert not kept.is_worth_a_look(OTHER, "/buckets/c")
+    assert kept.is_worth_a_look(QUESTION, "/buckets/b")
+    assert kept.is_worth_it_by_now(QUESTION, "/buckets/b")
+    assert kept.find(1, QUESTION, "/buckets/b")
+
+
+def test_of_so_many_lists_it_is_known_whether_there_is_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kobako.http.kept.MOST_ABOUT", 3)
+    kept = Kept(10_000)
+    for number in range(10):
+        kept.keep(1, QUESTION, Response(body=b"one"), about=number)
+        assert kept.is_worth_a_look(QUESTION, number)
+        assert len(kept._news) <= 3
 
 
 def test_what_was_kept_first_is_forgotten_first() -> None:

@@ -87,15 +87,17 @@ async def test_what_is_asked_again_is_not_looked_for_again(client: Client, units
     assert len(units) <= ASKS / 2
 
 
-async def test_on_sqlite_it_outlives_changes_of_other_lists(client: Client, units: list[str], backend: str) -> None:
+async def test_it_outlives_changes_of_other_lists(client: Client, units: list[str]) -> None:
     await client.put("/buckets/b/collections/other")
+    await client.put("/buckets/b/collections/other/records/r")
     await ask(client, ONE)
     units.clear()
     for number in range(5):
         await client.put("/buckets/b/collections/other/records/r", {"n": number}, permissions={"read": ["somebody"]})
         await client.put("/buckets/elsewhere/groups/g", {"members": []})
         assert (await client.get(ONE)).data["title"] == "first"
-    assert backend != "sqlite" or len(units) <= 11
+    # The ten that write.
+    assert len(units) <= 11
 
 
 @pytest.mark.parametrize("settings", [replace(SETTINGS, experimental_permissions_endpoint=True)])
@@ -137,6 +139,8 @@ def change_elsewhere(backend: str, tmp_path: Path, request: pytest.FixtureReques
         connection = await asyncpg.connect(served.server.url("app0"))
         try:
             await connection.execute("UPDATE objects SET data = replace(data::text, 'first', 'other')::json")
+            # As docs/backends.md says: of what does not go through Kobako nobody knows whom it concerns.
+            await connection.execute("UPDATE metadata SET value = value WHERE key = 'epoch'")
         finally:
             await connection.close()
 

@@ -22,6 +22,7 @@ from kobako.http.routing import Step
 from kobako.http.site import Site
 from kobako.logs import TextFormatter
 from kobako.logs.lines import LineHandler
+from kobako.model.resource import Target
 from kobako.plugins import default_bucket
 from kobako.protocol.messages import Request
 from kobako.resources import RESOURCES
@@ -269,7 +270,7 @@ async def test_where_the_database_is_gone_it_is_said_so(client: Wired, monkeypat
     def gone() -> None:
         raise BackendUnavailable("no such file")
 
-    async def gone_far() -> None:
+    async def gone_far(target: Target) -> None:
         gone()
 
     monkeypatch.setattr(client.app.site.backends, "version", gone)

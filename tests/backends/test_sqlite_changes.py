@@ -13,8 +13,8 @@ import pytest
 
 from kobako.databases import sqlite_changes
 from kobako.databases.base import BackendUnavailable
+from kobako.databases.parents import parent_of
 from kobako.databases.sqlite import SQLiteDatabase
-from kobako.databases.sqlite_changes import parent_of
 from kobako.storage.base import ListState, Place
 from kobako.testing import Clock
 from kobako.testing.fixtures import put

@@ -130,7 +130,8 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
 
     The groups of `user`, what these and the `principals` are granted on `uris`, `objects` with their ACLs, and the
     timestamp of a list, with a `selection` of its objects, if it is one that is found at once; it is not read for who
-    is granted nothing on the `uris`. `with_version`: what is read is asked for the version it is of, too.
+    is granted nothing on the `uris`. `with_version`: what is read is asked for the version it is of, too: that of
+    everything, or of what `concerns` the lists below an object.
     """
 
     user: str | None
@@ -141,6 +142,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     selection: Selection | None = None
     is_all: bool = False
     with_version: bool = False
+    concerns: str | None = None
 
 
 @runtime_checkable
@@ -174,8 +176,11 @@ class FarDatabase(Database, Protocol):
         """
         ...
 
-    async def ask_version(self) -> Hashable:
+    async def ask_version(self, parent: str | None = None) -> Hashable:
         """Return what differs once anything was committed, by whomever: it costs a journey, less than any question.
+
+        With a parent, once anything was that concerns the lists below that object: their objects and ACLs, what they
+        are in, and memberships.
 
         A unit that had all it read from that has it as its `version`, where it was to be asked for with what was
         foreseen, and where anybody can tell. Raises BackendUnavailable.

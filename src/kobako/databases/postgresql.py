@@ -10,21 +10,21 @@ Source: reliability, 4.4.
 
 import logging
 import os
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 
 import msgspec
 
 from kobako.databases import postgresql_connections, postgresql_migrations
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, attempts
 from kobako.databases.connections import Connections
-from kobako.databases.looks import Looks
 from kobako.databases.postgresql_connections import LIMITS, Address
 from kobako.databases.postgresql_foreseen import Declared, tells_page
 from kobako.databases.postgresql_lists import PREPARE_LOCK, lock_at_once
 from kobako.databases.postgresql_optimistic import OptimisticUnit, Turns
 from kobako.databases.postgresql_pool import Pool
-from kobako.databases.postgresql_session import ERRORS, Connection
-from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, VersionUnit, WritingUnit
+from kobako.databases.postgresql_session import ERRORS, Connection, Rows
+from kobako.databases.postgresql_units import AnsweredUnit, QuestionUnit, ReadingUnit, WritingUnit
+from kobako.databases.postgresql_version import Question, Versions
 from kobako.storage.base import Place
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -65,7 +65,7 @@ class PostgreSQLDatabase:
         self._address = Address(url, has_pooler=transaction_pooler)
         self._clock = clock
         self._pool = Pool(self._connect, connections)
-        self._looks = Looks(self._look)
+        self._versions = Versions(self._ask_alone)
         self._turns = Turns()
         self._process: int | None = None
         self._declared: Declared = {}
@@ -116,10 +116,10 @@ class PostgreSQLDatabase:
             self._pool, self._clock, self._begin_with(READ), asked, self._declared
         )
 
-    async def ask_version(self) -> Hashable:
-        """Return what differs once anything was committed: see the contract."""
+    async def ask_version(self, parent: str | None = None) -> Hashable:
+        """Return what differs once anything was committed that concerns some lists, or at all: see the contract."""
         self._check_open()
-        return await self._looks.look()
+        return await self._versions.ask(parent) if self._tells_version else None
 
     async def migrate(self) -> list[str]:
         """Create the schema or bring it up to date; return what was done."""
@@ -149,9 +149,9 @@ class PostgreSQLDatabase:
         except BackendUnavailable:
             return False
 
-    async def _look(self) -> Hashable:
-        async with VersionUnit(self._pool, self._clock, "") as unit:
-            return unit.version
+    async def _ask_alone(self, question: Callable[[int], Question]) -> tuple[int, Rows]:
+        async with QuestionUnit(self._pool, self._clock, question) as unit:
+            return unit.made, unit.rows
 
     def _only(self, asked: Foreseen, lists: Collection[Place], emptied: Collection[str]) -> Place | None:
         """Return the one list that a unit writes, if that is the one it is asked about."""

@@ -63,19 +63,21 @@ class State(msgspec.Struct, frozen=True):
     purged_before: int = 0
 
 
-Known = tuple[dict[Place, State], set[Place]]
+Known = tuple[dict[Place, State], set[Place], set[str]]
 
 
 class Lists:
     """The lists of one unit of work: those it has locked, if it writes; any, if it reads."""
 
-    __slots__ = ("_is_snapshot", "_made", "_session", "_states")
+    __slots__ = ("_is_snapshot", "_made", "_session", "_states", "written")
 
     def __init__(self, session: Session, *, is_snapshot: bool) -> None:
         self._session = session
         self._is_snapshot = is_snapshot
         self._states: dict[Place, State] = {}
         self._made: set[Place] = set()
+        self.written: set[str] = set()
+        """The parents of lists whose rows were written: whoever knows the version of such a list finds another one."""
 
     async def state(self, place: Place) -> State | None:
         """Return the state of a list, None if it was never opened."""
@@ -123,21 +125,28 @@ class Lists:
         known = self._states.get(place)
         if not known or not known.is_open:
             rows = await self._session.run(OPEN, *_key(place), now)
-            known = self._states[place] = State(*rows[0])
+            known = State(*rows[0])
+            self.set(place, known)
         return known.last_modified
 
     def set(self, place: Place, state: State) -> None:
-        """Note what the row of a locked list says from now on."""
-        self._states[place] = state
+        """Note what the row of a locked list says from now on, as it was written."""
+        self.learn(place, state)
         self._made.discard(place)
+        if place.resource not in LAST:
+            self.written.add(place.parent)
+
+    def learn(self, place: Place, state: State) -> None:
+        """Note what the row of a list says that stays as it is."""
+        self._states[place] = state
 
     def known(self) -> Known:
         """Return what is known, to go back to it when a part is undone: locks taken meanwhile are gone, too."""
-        return self._states.copy(), self._made.copy()
+        return self._states.copy(), self._made.copy(), self.written.copy()
 
     def forget_since(self, known: Known) -> None:
         """Go back to what was known."""
-        self._states, self._made = known
+        self._states, self._made, self.written = known
 
     async def remove_unused(self) -> None:
         """Remove the rows that were made for lists that stay as if never opened: anybody may ask to write any list."""

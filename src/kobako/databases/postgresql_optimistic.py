@@ -88,6 +88,8 @@ class OptimisticUnit(WritingUnit):
         self.session.is_silent = True
 
     async def _write(self, writes: Sequence[Write]) -> None:
+        if self._concerns_all():
+            raise NotForeseen("more is written than an object and its ACL")
         statement, values = if_same(writes, self._mark)
         self.session.is_silent = False
         # A transaction of its own, that is committed when it is answered.

@@ -5,9 +5,10 @@ Source: design, "The walk of a request".
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from kobako.databases.base import Foreseen
+from kobako.databases.postgresql_version import Question, and_version
 from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED
 from kobako.protocol.selection import EVERYTHING
@@ -71,15 +72,6 @@ _PAGE: Final = """
     SELECT 'page', p.id, p.last_modified::text, p.data, p.deleted::text, NULL FROM ({page}) AS p
     WHERE EXISTS (SELECT FROM granted)"""
 
-# What a snapshot says is what has been committed: another one that says the same has all the same in it. Not so on
-# a standby, which leaves out who is at work; nor after a failure, when numbers of transactions that were lost may be
-# given again: but then connections are new.
-VERSION: Final = "pg_current_snapshot()::text WHERE NOT pg_is_in_recovery()"
-_AND_VERSION: Final = f" UNION ALL SELECT 'version', NULL, NULL, NULL, NULL, {VERSION}"
-
-Question = tuple[Any, ...]
-"""A statement, and its values."""
-
 
 @lru_cache(64)
 def statement_of_one(
@@ -89,7 +81,6 @@ def statement_of_one(
     has_user: bool,
     has_page: bool = False,
     has_list: bool = False,
-    with_version: bool = False,
 ) -> str:
     """Return the statement for a list, or an object, and so many ACLs: each has a parameter of its own.
 
@@ -108,10 +99,9 @@ def statement_of_one(
     if not has_page:
         about = [_OBJECT] if is_object else []
         parts = [*groups, grants, *about, *([_LIST] if has_list or not is_object else [])]
-        return " UNION ALL ".join(parts) + (_AND_VERSION if with_version else "")
+        return " UNION ALL ".join(parts)
     parts = [*groups, "SELECT * FROM granted", _LIST, _PAGE]
-    both = f"WITH granted (kind, a, b, c, d, e) AS MATERIALIZED ({grants}) {' UNION ALL '.join(parts)}"
-    return both + (_AND_VERSION if with_version else "")
+    return f"WITH granted (kind, a, b, c, d, e) AS MATERIALIZED ({grants}) {' UNION ALL '.join(parts)}"
 
 
 def page_of(asked: Foreseen, place: Place, indexes: Sequence[str]) -> sql.Statement:
@@ -129,9 +119,9 @@ def of_one(asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, h
         has_user=asked.user is not None,
         has_page=page is not None,
         has_list=has_list,
-        with_version=asked.with_version,
     )
-    return (
+    return and_version(
+        asked,
         statement.replace("{page}", page[0]) if page else statement,
         *(shard_of_acls, list(asked.principals)),
         *(shard(place.parent), place.parent, place.resource),
@@ -145,16 +135,16 @@ def of_one(asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, h
 def of_user(asked: Foreseen) -> Question:
     """Return the question about nothing but who asks."""
     groups = _GROUPS.format(user="$1, $2") if asked.user else "SELECT 'nothing', NULL, NULL, NULL, NULL, NULL"
-    statement = groups + (_AND_VERSION if asked.with_version else "")
-    return statement, *((asked.user, AUTHENTICATED) if asked.user else ())
+    return and_version(asked, groups, *((asked.user, AUTHENTICATED) if asked.user else ()))
 
 
 def of_several(asked: Foreseen) -> Question:
     """Return the question about any number of objects."""
     place = asked.place or NOWHERE
     places = [each.place for each in asked.objects]
-    return (
-        _STATEMENT + (_AND_VERSION if asked.with_version else ""),
+    return and_version(
+        asked,
+        _STATEMENT,
         [asked.user, AUTHENTICATED] if asked.user else [],
         list(asked.principals),
         *([shard(uri) for uri in asked.uris], list(asked.uris)),

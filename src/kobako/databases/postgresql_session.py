@@ -102,16 +102,31 @@ class Pending(Protocol):
         ...
 
 
+class Concerns:
+    """Whom it concerns what a unit writes: those who read certain lists, or everybody.
+
+    Of lists that were written their rows tell it. So what is left is what changed besides: `acls` has the parents of
+    the lists that objects are in whose ACLs were; `are_all` is set for more than that.
+    """
+
+    __slots__ = ("acls", "are_all")
+
+    def __init__(self) -> None:
+        self.acls: set[str] = set()
+        self.are_all = False
+
+
 class Session:
     """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
 
-    __slots__ = ("_connection", "_refusal", "is_lost", "is_silent", "pending")
+    __slots__ = ("_connection", "_refusal", "concerns", "is_lost", "is_silent", "pending")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._refusal: type[Exception] | None = None
         self.pending: Pending | None = None
         """Writes that are sent before anything else is."""
+        self.concerns = Concerns()
         self.is_silent = False
         """Whether it has told all that it will: NotForeseen is raised for any further statement."""
         self.is_lost = False

@@ -5,7 +5,7 @@ the state of, since it was cut or its task cancelled, is ended.
 """
 
 import time
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from types import TracebackType
 from typing import ClassVar, Self
@@ -17,8 +17,8 @@ from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredSto
 from kobako.databases.postgresql_lists import LOCKED, Lists
 from kobako.databases.postgresql_pending import Pending
 from kobako.databases.postgresql_pool import Pool
-from kobako.databases.postgresql_questions import VERSION
 from kobako.databases.postgresql_session import Connection, Session
+from kobako.databases.postgresql_version import TOUCH, Question
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.storage.base import Place
 from kobako.storage.postgresql import PostgreSQLStorage
@@ -88,7 +88,7 @@ class PostgreSQLUnit:
             if self.is_snapshot and answers.version:
                 self.version = made, answers.version
             if (self.is_snapshot or is_locked) and self._asked.place and answers.state:
-                self.lists.set(self._asked.place, answers.state)
+                self.lists.learn(self._asked.place, answers.state)
             self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
             self.permission = AnsweredPermission(self.session, answers)
         return answers
@@ -178,19 +178,23 @@ class AnsweredUnit(ReadingUnit):
         self._release()
 
 
-class VersionUnit(AnsweredUnit):
-    """A unit of work that reads nothing but the version."""
+class QuestionUnit(AnsweredUnit):
+    """A unit of work that asks one question, which it makes for a connection of a number."""
 
-    __slots__ = ()
+    __slots__ = ("_question", "made", "rows")
+
+    def __init__(self, pool: Pool, clock: Clock, question: Callable[[int], Question]) -> None:
+        super().__init__(pool, clock, "")
+        self._question = question
 
     def _use(self, connection: Connection) -> None:
         self._connection = connection
         self.session = Session(connection)
 
     async def _start(self) -> None:
-        made = self._pool.made
-        rows = await self.session.run(f"SELECT {VERSION}")
-        self.version = (made, rows[0][0]) if rows else None
+        # Once it has a connection: one that is new says that the server may have failed.
+        self.made = self._pool.made
+        self.rows = await self.session.run(*self._question(self.made))
 
 
 class WritingUnit(PostgreSQLUnit):
@@ -260,12 +264,19 @@ class WritingUnit(PostgreSQLUnit):
         try:
             await self.pending.send()
             await self.lists.remove_unused()
+            if self._concerns_all():
+                await self.session.run(TOUCH)
             if self.pending.is_lost:
                 raise BackendUnavailable("PostgreSQL: a write of the unit of work had failed")
         except BaseException:
             await self._undo()
             raise
         await self._commit()
+
+    def _concerns_all(self) -> bool:
+        """Tell whether something was changed that the rows of lists say nothing of."""
+        concerns = self.session.concerns
+        return concerns.are_all or not concerns.acls <= self.lists.written
 
     async def _undo(self) -> None:
         self.pending.forget()

@@ -8,10 +8,11 @@ Source: reliability, 4.5; design, "The walk of a request".
 """
 
 from collections.abc import Hashable
-from functools import lru_cache
 from typing import Final
 
 import apsw
+
+from kobako.databases.parents import lineage
 
 EVERYWHERE: Final = "*"
 """Stands among what was changed for more than is named. No parent is called so."""
@@ -51,7 +52,7 @@ class Changes:
         if self._found != self._explained:
             return self._watch, self._found
         known = self._when
-        return self._watch, self._all, max([known.get(each, 0) for each in _lineage(parent)])
+        return self._watch, self._all, max([known.get(each, 0) for each in lineage(parent)])
 
     def begin(self) -> None:
         """Note that a transaction of ours is open: what it changes is put in `changed`."""
@@ -79,24 +80,6 @@ class Changes:
             self._all = self._commits
         else:
             self._when.update(dict.fromkeys(changed, self._commits))
-
-
-def parent_of(uri: str) -> str:
-    """Return the parent of the list that an object is in, by its URI.
-
-    >>> parent_of("/buckets/b/collections/c"), parent_of("/buckets/b")
-    ('/buckets/b', '')
-    """
-    return uri.rpartition("/")[0].rpartition("/")[0]
-
-
-@lru_cache(1000)
-def _lineage(parent: str) -> tuple[str, ...]:
-    """Return a parent, and the parents of the lists that it and all it is in are in."""
-    found = [parent]
-    while found[-1]:
-        found.append(parent_of(found[-1]))
-    return tuple(found)
 
 
 def _number(connection: apsw.Connection) -> Hashable:

@@ -44,6 +44,7 @@ def foreseen(site: Site, steps: Sequence[Step], with_version: bool) -> Foreseen 
         selection=_selection(site, about[0]) if is_all and about[0].request.method == "GET" and not sought else None,
         is_all=is_all,
         with_version=with_version,
+        concerns=site.backends.concern(about[0].target) if is_single else None,
     )
 
 

@@ -31,6 +31,9 @@ AROUND_BYTES: Final = 2_000
 LONGEST_PAUSE: Final = 15
 """How many answers are worked out, at most, before a far database is asked again whether there is still no news."""
 
+MOST_ABOUT: Final = 1_000
+"""Of so many objects it is known how often there is news of the lists below them."""
+
 MOST_SENDERS: Final = 1_000
 """Whose credentials a worker knows, by digests of them."""
 
@@ -76,60 +79,85 @@ class Question(NamedTuple):
         return AROUND_BYTES + len(self.path) + len(self.query) + sum(map(len, chain(*self.told)))
 
 
+class News:
+    """What was heard last of the versions of some lists, and for how many answers there is likely more of it."""
+
+    __slots__ = ("latest", "left", "pause")
+
+    def __init__(self) -> None:
+        self.latest: Hashable = None
+        self.pause = self.left = 0
+
+    def hear(self, version: Hashable) -> None:
+        """Note the version that they have: with each that is new, twice as many more are expected."""
+        if version != self.latest:
+            self.latest = version
+            self.pause = self.left = min(2 * self.pause + 1, LONGEST_PAUSE)
+
+
 class Kept:
     """Answers, each with the version of the database in which it is true, of at most so many bytes.
 
     They are known by questions, or by digests of whole requests. Those that were kept first are forgotten first.
+    `about` says which lists an answer is about, by what they belong to: it is they that have versions.
     """
 
     def __init__(self, most_bytes: int = 0) -> None:
         self.most_bytes = most_bytes
-        self._latest: Hashable = None
+        self._news: dict[Hashable, News] = {}
         self._answers: dict[Hashable, tuple[Hashable, Any, int]] = {}
         self._bytes = 0
-        self._pause = self._left = 0
 
-    def is_worth_a_look(self, question: Hashable) -> bool:
+    def is_worth_a_look(self, question: Hashable, about: Hashable = None) -> bool:
         """Tell whether to ask a far database for its version: there is an answer of the latest that was heard of, and
         not news all the time.
         """
-        return self._is_of_the_latest(question) and not self._left
+        news = self._news.get(about)
+        return news is not None and self._is_of(question, news.latest) and not news.left
 
-    def is_worth_it_by_now(self, question: Hashable) -> bool:
+    def is_worth_it_by_now(self, question: Hashable, about: Hashable = None) -> bool:
         """Tell the same, and count those that were worked out for want of it."""
-        if not self._is_of_the_latest(question):
+        news = self._news.get(about)
+        if news is None or not self._is_of(question, news.latest):
             return False
-        if self._left:
-            self._left -= 1
+        if news.left:
+            news.left -= 1
             return False
         return True
 
-    def _is_of_the_latest(self, question: Hashable) -> bool:
+    def _is_of(self, question: Hashable, version: Hashable) -> bool:
         known = self._answers.get(question)
-        return known is not None and known[0] == self._latest
+        return known is not None and known[0] == version
 
-    def find(self, version: Hashable, question: Hashable) -> Any:
+    def find(self, version: Hashable, question: Hashable, about: Hashable = None) -> Any:
         """Return what was kept; None if it is not known."""
         known = self._answers.get(question)
-        if version != self._latest:
-            self._latest = version
-            self._pause = self._left = min(2 * self._pause + 1, LONGEST_PAUSE)
+        news = self._news_of(about)
+        news.hear(version)
         if known is None or known[0] != version:
             return None
-        self._pause = self._left = 0
+        news.pause = news.left = 0
         return known[1]
+
+    def _news_of(self, about: Hashable) -> News:
+        news = self._news.get(about)
+        if news is None:
+            if len(self._news) >= MOST_ABOUT:
+                self._news.clear()
+            news = self._news[about] = News()
+        return news
 
     def peek(self, question: Hashable) -> Any:
         """Return what was kept, of whatever version; None for nothing."""
         known = self._answers.get(question)
         return known[1] if known else None
 
-    def keep(self, version: Hashable, question: Question, answer: Response) -> bool:
+    def keep(self, version: Hashable, question: Question, answer: Response, about: Hashable = None) -> bool:
         """Keep an answer that is true in a version of the database; tell whether it may be."""
         # Others are told anew each time until when they may keep it.
         if len(answer.body) > LARGEST_BYTES or answer.stream or "Expires" in answer.headers:
             return False
-        self._latest = version
+        self._news_of(about).latest = version
         self._put(question, version, copied(answer), len(answer.body) + question.size)
         return True
 

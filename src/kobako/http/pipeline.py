@@ -88,7 +88,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
     question = asking.question(site, step)
     # What was committed to other lists does not concern it.
     of_list = site.backends.version_of(step.target) if question else None
-    if question and (known := await _known(site, question, of_list)):
+    if question and (known := await _known(site, step, question, of_list)):
         if summary and step.sender.identity:
             summary.user = step.sender.identity.user
         version, found = known
@@ -115,19 +115,20 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
             expected = foresight.and_more(site, steps, expected)
     await site.listeners.after_commit(tx)
     if question and (version := of_list or tx.version):
-        is_kept = site.kept.keep(version, question, response)
+        is_kept = site.kept.keep(version, question, response, site.backends.concern(step.target))
         if is_kept and grounds:
             grounds.note(step, version)
     return response
 
 
-async def _known(site: Site, question: Question, version: Hashable) -> tuple[Hashable, Response] | None:
+async def _known(site: Site, step: Step, question: Question, version: Hashable) -> tuple[Hashable, Response] | None:
     """Return the answer to a question that is as it was, and its version; `version` is the list's, if it is near."""
+    about = site.backends.concern(step.target)
     if version is None:
-        if not site.kept.is_worth_it_by_now(question):
+        if not site.kept.is_worth_it_by_now(question, about):
             return None
-        version = await site.backends.ask_version()
-    found: Response | None = site.kept.find(version, question)
+        version = await site.backends.ask_version(step.target)
+    found: Response | None = site.kept.find(version, question, about)
     return (version, found) if found else None
 
 

@@ -77,11 +77,14 @@ async def find(site: Site, digest: bytes) -> Repeat | None:
     repeat: Repeat | None = site.kept.peek(digest)
     if repeat is None:
         return None
+    about = site.backends.concern(repeat.target)
     if not site.backends.are_near:
-        is_worth_a_look = site.kept.is_worth_a_look(digest)
-        return site.kept.find(await site.backends.ask_version(), digest) if is_worth_a_look else None
+        is_worth_a_look = site.kept.is_worth_a_look(digest, about)
+        return (
+            site.kept.find(await site.backends.ask_version(repeat.target), digest, about) if is_worth_a_look else None
+        )
     of_all = site.backends.version()
-    if site.kept.find(site.backends.version_of(repeat.target), digest) is None:
+    if site.kept.find(site.backends.version_of(repeat.target), digest, about) is None:
         return None
     sender = site.senders.find(of_all, repeat.sent, site.backends.clock())
     return repeat if sender == repeat.sender else None

@@ -188,13 +188,16 @@ class Backends:
         """
         if self._near is None:
             return None
-        # What is no resource of the app may be about everything.
-        is_listed = target.resource.name in self.resources
-        return self._near.version_of(target.place.parent) if is_listed else self._near.version()
+        parent = self.concern(target)
+        return self._near.version() if parent is None else self._near.version_of(parent)
 
-    async def ask_version(self) -> Hashable:
-        """Ask a far database for its version. Raises BackendUnavailable."""
-        return await self._far.ask_version() if self._far else None
+    def concern(self, target: Target) -> str | None:
+        """Return the object whose lists an answer about a target is about; None for what may be about everything."""
+        return target.place.parent if target.resource.name in self.resources else None
+
+    async def ask_version(self, target: Target) -> Hashable:
+        """Ask a far database for the version of what concerns a list. Raises BackendUnavailable."""
+        return await self._far.ask_version(self.concern(target)) if self._far else None
 
     def begin(
         self,

@@ -7,6 +7,7 @@ Source: permission contract, objects 22.
 
 from collections.abc import Collection, Mapping, Sequence, Set
 
+from kobako.databases.parents import parent_of
 from kobako.databases.postgresql_session import Session, Statement, Write
 from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED, Acl, by_uri
@@ -91,9 +92,11 @@ REPLACE_ALL = Statement(
 
 FORGET = """
     WITH f AS (SELECT * FROM unnest($1::text[], $2::text[]) AS f (bucket, uri)),
-    left_by_members AS (DELETE FROM members AS m USING f WHERE m.bucket = f.bucket AND m.principal = f.uri),
-    taken AS (DELETE FROM aces AS a USING f WHERE a.principal = f.uri)
-    DELETE FROM aces AS a USING f WHERE a.bucket = f.bucket AND a.uri = f.uri"""
+    left_by_members AS (
+        DELETE FROM members AS m USING f WHERE m.bucket = f.bucket AND m.principal = f.uri RETURNING 1),
+    taken AS (DELETE FROM aces AS a USING f WHERE a.principal = f.uri RETURNING 1),
+    own AS (DELETE FROM aces AS a USING f WHERE a.bucket = f.bucket AND a.uri = f.uri)
+    SELECT 1 FROM left_by_members UNION ALL SELECT 1 FROM taken LIMIT 1"""
 
 # Under most objects there is nothing. With what comes first in an index, that takes no time, whatever the planner
 # thinks of the number of rows; what is between two values that it does not know, it takes for very many.
@@ -155,11 +158,15 @@ class PostgreSQLPermission:
 
     async def join(self, principal: str, users: Collection[str]) -> None:
         """Give a principal to users."""
-        await self._run(JOIN, shard(principal), principal, list(users))
+        if users:
+            self._session.concerns.are_all = True
+            await self._run(JOIN, shard(principal), principal, list(users))
 
     async def leave(self, principal: str, users: Collection[str]) -> None:
         """Take a principal from users."""
-        await self._run(LEAVE, shard(principal), principal, list(users))
+        if users:
+            self._session.concerns.are_all = True
+            await self._run(LEAVE, shard(principal), principal, list(users))
 
     async def granted(self, principals: Collection[str], uris: Collection[str]) -> Set[tuple[str, str]]:
         """Return the (uri, permission) of these objects' ACLs that name one of the principals."""
@@ -203,6 +210,7 @@ class PostgreSQLPermission:
 
     async def replace(self, uri: str, acl: Acl) -> None:
         """Set the permissions named to exactly these principals."""
+        self._session.concerns.acls.add(parent_of(uri))
         # As it is now: it is the caller's, who may change it.
         write = uri, {permission: tuple(principals) for permission, principals in acl.items()}
         if self._session.pending is not None:
@@ -219,17 +227,23 @@ class PostgreSQLPermission:
             for permission, principals in acl.items()
             for principal in principals
         ]
+        self._session.concerns.acls.update(map(parent_of, acls))
         if rows:
             await self._run(GRANT, *map(list, zip(*rows, strict=True)))
 
     async def forget(self, uris: Collection[str]) -> None:
         """Remove all that is known of these objects and of everything under them."""
+        concerns = self._session.concerns
+        concerns.acls.update(map(parent_of, uris))
         which = [shard(uri) for uri in uris], list(uris)
-        await self._run(FORGET, *which)
+        if await self._run(FORGET, *which):
+            concerns.are_all = True
         for bucket, uri in await self._run(HAVE_SOME_UNDER, *which):
+            concerns.are_all = True
             await self._run(FORGET_UNDER, bucket, uri)
 
     async def erase(self, principal: str) -> None:
         """Remove a principal wherever it is."""
+        self._session.concerns.are_all = True
         await self._run("DELETE FROM aces WHERE principal = $1", principal)
         await self._run("DELETE FROM members WHERE principal = $1 OR member = $1", principal)

@@ -6,7 +6,8 @@ Source: permission contract, objects 22.
 from collections.abc import Collection, Mapping, Set
 from typing import Any
 
-from kobako.databases.sqlite_changes import EVERYWHERE, parent_of
+from kobako.databases.parents import parent_of
+from kobako.databases.sqlite_changes import EVERYWHERE
 from kobako.databases.sqlite_session import Rows, Session
 from kobako.permission.base import AUTHENTICATED, Acl, by_uri
 from kobako.protocol import jsontext

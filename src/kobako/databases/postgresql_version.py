@@ -1,0 +1,131 @@
+"""Versions on PostgreSQL: what differs once anything was committed, or anything that concerns the lists of an object.
+
+Of everything together the snapshot tells: it names the transactions that are over, those of other databases of the
+server, too. Of some lists their rows do, by the transactions that wrote them last, since whatever changes an object
+writes the row of its list. So do the rows of the lists that the object is in, and all it is in, for their ACLs. What is
+written without any of that (memberships, mostly) writes the row of the epoch (`TOUCH`), which concerns everybody. A
+snapshot that is as it was spares the look at the rows.
+
+Source: design, "The walk of a request"; reliability, S1 and P6.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from kobako.databases.base import Foreseen
+from kobako.databases.looks import Looks
+from kobako.databases.parents import lineage
+from kobako.databases.postgresql_lists import LAST
+from kobako.databases.postgresql_session import Rows
+from kobako.databases.shards import shard
+
+Question = tuple[Any, ...]
+"""A statement, and its values."""
+
+MOST_HEARD: Final = 1_000
+"""Objects of which a worker knows the version of the lists below them."""
+
+TOUCH: Final = "UPDATE metadata SET value = value WHERE key = 'epoch'"
+"""Says that something was changed that concerns everybody. The last statement: others wait for the row."""
+
+# What a snapshot says is what has been committed: another one that says the same has all the same in it. Not so on
+# a standby, which leaves out who is at work; nor after a failure, when numbers of transactions that were lost may be
+# given again: but then connections are new.
+_SNAPSHOT: Final = "pg_current_snapshot()::text"
+_TELLS: Final = "NOT pg_is_in_recovery()"
+
+_NOT_LAST: Final = ", ".join(f"'{each}'" for each in LAST)
+_MARKS: Final = (
+    "(SELECT coalesce(string_agg(resource || xmin::text, ' ' ORDER BY resource), '') FROM lists"
+    f" WHERE bucket = ${{}}::text AND parent = ${{}}::text AND resource NOT IN ({_NOT_LAST}))"
+)
+_OF_ALL: Final = "(SELECT xmin::text FROM metadata WHERE key = 'epoch')"
+
+Ask = Callable[[Callable[[int], Question]], Awaitable[tuple[int, Rows]]]
+"""(what to ask on a connection of that number) -> that number, and the rows: in a snapshot of its own."""
+
+
+class Heard(NamedTuple):
+    """What was heard of some lists: the snapshot, and the version that they have in it."""
+
+    made: int
+    snapshot: str
+    version: Hashable
+
+
+class Versions:
+    """The versions in one database, as its process hears of them. Connections have numbers (`Pool.made`)."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._looks: dict[str | None, Looks[Hashable]] = {}
+        self._heard: dict[str | None, Heard] = {}
+
+    async def ask(self, parent: str | None) -> Hashable:
+        """Return the version of the lists below an object, or of everything; None where nobody can tell.
+
+        Who comes while it is asked for is told with the next one. Raises BackendUnavailable.
+        """
+        looks = self._looks.get(parent)
+        if looks is None:
+            if len(self._looks) >= MOST_HEARD:
+                self._looks.clear()
+                self._heard.clear()
+            looks = self._looks[parent] = Looks(lambda: self._look(parent))
+        return await looks.look()
+
+    async def _look(self, parent: str | None) -> Hashable:
+        if parent is None:
+            made, rows = await self._ask(lambda made: (f"SELECT {_SNAPSHOT} WHERE {_TELLS}",))
+            return (made, rows[0][0]) if rows else None
+        heard = self._heard.get(parent)
+        made, rows = await self._ask(
+            lambda made: _of_lists(parent, heard.snapshot if heard and heard.made == made else "")
+        )
+        if not rows:
+            return None
+        snapshot, marks = rows[0]
+        # Where the snapshot is as it was, nobody has looked further.
+        version = heard.version if heard and marks is None else (made, marks)
+        self._heard[parent] = Heard(made, snapshot, version)
+        return version
+
+
+def and_version(asked: Foreseen, statement: str, *values: Any) -> Question:
+    """Return a question that asks for the version besides, if that is wanted of what is foreseen."""
+    if not asked.with_version:
+        return statement, *values
+    if asked.concerns is None:
+        return f"{statement} UNION ALL SELECT 'version', NULL, NULL, NULL, NULL, {_SNAPSHOT} WHERE {_TELLS}", *values
+    parents = lineage(asked.concerns)
+    marks = _marks(len(parents), len(values))
+    return (
+        f"{statement} UNION ALL SELECT 'version', NULL, NULL, NULL, NULL, {marks} WHERE {_TELLS}",
+        *values,
+        *_keys(parents),
+    )
+
+
+def _of_lists(parent: str, known: str) -> Question:
+    """Return the question for the snapshot, and, unless it is the one that is known, the marks of lists."""
+    parents = lineage(parent)
+    return _statement(len(parents)), known, *_keys(parents)
+
+
+@lru_cache(16)
+def _statement(parents: int) -> str:
+    marks = f"CASE WHEN snapshot <> $1::text THEN {_marks(parents, 1)} END"
+    return f"SELECT snapshot, {marks} FROM (SELECT {_SNAPSHOT} AS snapshot OFFSET 0) AS taken WHERE {_TELLS}"
+
+
+@lru_cache(64)
+def _marks(parents: int, before: int) -> str:
+    """Return the text for the marks of the lists of so many parents, which come after so many other parameters."""
+    marks = [_MARKS.format(before + 2 * n + 1, before + 2 * n + 2) for n in range(parents)]
+    return f"concat_ws('/', {', '.join([_OF_ALL, *marks])})"
+
+
+def _keys(parents: Sequence[str]) -> tuple[str, ...]:
+    return tuple(chain.from_iterable((shard(each), each) for each in parents))
