@@ -36,11 +36,12 @@ TOUCH: Final = "UPDATE metadata SET value = value WHERE key = 'epoch'"
 _SNAPSHOT: Final = "pg_current_snapshot()::text"
 _TELLS: Final = "NOT pg_is_in_recovery()"
 
-_NOT_LAST: Final = ", ".join(f"'{each}'" for each in LAST)
 _MARKS: Final = (
     "(SELECT coalesce(string_agg(resource || xmin::text, ' ' ORDER BY resource), '') FROM lists"
-    f" WHERE bucket = ${{}}::text AND parent = ${{}}::text AND resource NOT IN ({_NOT_LAST}))"
+    " WHERE bucket = ${}::text AND parent = ${}::text{})"
 )
+# What listeners write, a history say, is written all the time, and says nothing of what is below the same object.
+_WITHOUT_LAST: Final = " AND resource NOT IN ({})".format(", ".join(f"'{each}'" for each in LAST))
 _OF_ALL: Final = "(SELECT xmin::text FROM metadata WHERE key = 'epoch')"
 
 Ask = Callable[[Callable[[int], Question]], Awaitable[tuple[int, Rows]]]
@@ -123,7 +124,7 @@ def _statement(parents: int) -> str:
 @lru_cache(64)
 def _marks(parents: int, before: int) -> str:
     """Return the text for the marks of the lists of so many parents, which come after so many other parameters."""
-    marks = [_MARKS.format(before + 2 * n + 1, before + 2 * n + 2) for n in range(parents)]
+    marks = [_MARKS.format(before + 2 * n + 1, before + 2 * n + 2, _WITHOUT_LAST if n else "") for n in range(parents)]
     return f"concat_ws('/', {', '.join([_OF_ALL, *marks])})"
 
 

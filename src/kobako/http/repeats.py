@@ -79,10 +79,10 @@ async def find(site: Site, digest: bytes) -> Repeat | None:
         return None
     about = site.backends.concern(repeat.target)
     if not site.backends.are_near:
-        is_worth_a_look = site.kept.is_worth_a_look(digest, about)
-        return (
-            site.kept.find(await site.backends.ask_version(repeat.target), digest, about) if is_worth_a_look else None
-        )
+        if not site.kept.is_worth_a_look(digest, about):
+            return None
+        version = await site.backends.ask_version(repeat.target)
+        return repeat if site.kept.find(version, digest, about) is repeat else None
     of_all = site.backends.version()
     if site.kept.find(site.backends.version_of(repeat.target), digest, about) is None:
         return None
