@@ -1,12 +1,18 @@
 """How often a request asks PostgreSQL for something: what it costs is for the most part this."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from tests.servers import modes
+from tests.servers.modes import Served
 
+from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_optimistic import OptimisticUnit
 from kobako.databases.postgresql_session import Session
+from kobako.protocol import jsontext
+from kobako.storage.base import Place
+from kobako.testing import Clock
 from kobako.testing.client import Client
 
 LIST = "/buckets/b/collections/c/records"
@@ -107,18 +113,19 @@ async def test_a_write_takes_so_many(client: Client, asked: list[str], method: s
 
 
 async def test_who_comes_too_late_writes_under_the_lock_and_so_do_the_next(
-    client: Client, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    client: Client, asked: list[str], served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What others wrote meanwhile is what the answer is made of; to try without the lock is tried ever more seldom."""
-    other = client.as_user("other")
-    await client.patch("/buckets/b/collections/c", permissions={"write": [(await other.get("/")).json["user"]["id"]]})
-    write, meanwhile = OptimisticUnit._write, list[str]()
+    """What other servers wrote meanwhile is part of the answer; to try without the lock is tried ever more seldom."""
+    server = PostgreSQLDatabase(served.url("app0"), Clock())
+    await server.open()
+    place, write, meanwhile = Place("record", "/buckets/b/collections/c"), OptimisticUnit._write, list[str]()
 
     async def late(self: OptimisticUnit, writes: Any) -> None:
         if meanwhile:
-            part = {"method": "PATCH", "path": ONE, "body": {"data": {meanwhile.pop(): 1}}}
-            # It would wait for its turn, if it were one part alone.
-            assert {each["status"] for each in (await other.batch(part, part)).json["responses"]} == {200}
+            async with server.begin([place]) as unit:
+                found = await unit.storage.get(place, "r")
+                assert found
+                await unit.storage.put(place, "r", jsontext.encode({**jsontext.decode(found.text), meanwhile.pop(): 1}))
             asked.clear()
         await write(self, writes)
 
@@ -137,6 +144,23 @@ async def test_who_comes_too_late_writes_under_the_lock_and_so_do_the_next(
         assert {name: value for name, value in answer.data.items() if name not in ("id", "last_modified")} == expected
     # The statement in vain, and all four.
     assert taken == [5, 4, 5, 4, 4, 4, 5, 4, 4]
+    await server.close()
+
+
+@pytest.mark.parametrize("methods", [("PATCH",), ("PATCH", "POST"), ("PATCH", "DELETE")])
+async def test_of_one_process_nobody_comes_too_late(client: Client, asked: list[str], methods: tuple[str, ...]) -> None:
+    """Nor where others take the lock."""
+    requests = [client.patch(ONE, {f"n{number}": 1}) for number in range(10)]
+    if "POST" in methods:
+        requests += [client.batch(*({"method": "POST", "path": LIST} for _ in range(3))) for _ in range(3)]
+    if "DELETE" in methods:
+        await client.put(f"{LIST}/other")
+        requests.append(client.delete(f"{LIST}/other"))
+    asked.clear()
+    answers = await asyncio.gather(*requests)
+    assert {each.status for each in answers} == {200}
+    assert len((await client.get(ONE)).data) == 10 + 3
+    assert len(asked) - 1 == 2 * 10 + 4 * 3 * ("POST" in methods) + 7 * ("DELETE" in methods)
 
 
 async def test_what_else_is_written_is_soon_expected(client: Client, asked: list[str]) -> None:

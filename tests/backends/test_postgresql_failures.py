@@ -21,6 +21,9 @@ from kobako.testing import Clock
 from kobako.testing.concurrency import give_time, poll
 from kobako.testing.fixtures import OTHERS, RECORDS, Refused, delete, get, ids, put, read
 
+OF_EACH = [RECORDS, *(Place("record", f"/buckets/b{n}/collections/c") for n in range(1, 8))]
+"""Lists of which each can be written at the same time."""
+
 pytestmark = pytest.mark.server
 
 SLEEP = "SELECT pg_sleep(60)"
@@ -200,14 +203,15 @@ class TestFailingUnits:
         await put(database, "last")
 
         async def fail(n: int) -> None:
+            place = OF_EACH[n % 8]
             with pytest.raises((Refused, DuplicateTimestamp, BackendUnavailable, asyncpg.PostgresError)):  # noqa: PT012
-                async with database.begin([RECORDS] if n % 5 else []) as unit:
+                async with database.begin([place] if n % 5 else []) as unit:
                     if n % 5 == 1:
-                        await unit.storage.put(RECORDS, "r1", "{}", taken)
+                        await unit.storage.put(place, "r1", "{}", taken)
                     if n % 5 == 2:
                         await unit.session.run("SELECT 1 / 0")
                     if n % 5 == 3:
-                        await unit.storage.put(RECORDS, "r1", "{}")
+                        await unit.storage.put(place, "r1", "{}")
                     if n % 5 == 4:
                         # What went wrong is not told to the unit, so it is at its end.
                         with pytest.raises(asyncpg.PostgresError):
@@ -228,7 +232,7 @@ class TestFailingUnits:
         self, database: PostgreSQLDatabase, emptied: str
     ) -> None:
         for pause_s in [*(0.0005 * n for n in range(20)), 0.1]:
-            tasks = [asyncio.create_task(put(database, f"r{n}")) for n in range(12)]
+            tasks = [asyncio.create_task(put(database, f"r{n}", place=OF_EACH[n % 8])) for n in range(12)]
             await asyncio.sleep(pause_s)
             for task in tasks:
                 task.cancel()
@@ -327,8 +331,15 @@ class TestPool:
             await put(database, f"r{n}")
         assert len(await states(emptied)) == 1
 
-        await asyncio.gather(*(put(database, f"r{n}") for n in range(20)))
+        await asyncio.gather(*(put(database, "r", place=OF_EACH[n % 8]) for n in range(20)))
         assert len(await states(emptied)) == 4
+
+    async def test_who_waits_to_write_one_list_needs_no_connection(
+        self, database: PostgreSQLDatabase, emptied: str
+    ) -> None:
+        await asyncio.gather(*(put(database, f"r{n}") for n in range(20)))
+        assert len(await states(emptied)) == 1
+        assert len(await read(database)) == 20
 
     async def test_a_connection_that_is_old_is_replaced(self, emptied: str, clock: Clock) -> None:
         database = PostgreSQLDatabase(emptied, clock, Connections(use_s=0))
@@ -484,7 +495,7 @@ class TestOutages:
     async def test_a_connection_that_was_ended_while_idle_is_replaced_without_a_failure(
         self, database: PostgreSQLDatabase, emptied: str
     ) -> None:
-        await asyncio.gather(*(put(database, f"r{n}") for n in range(8)))
+        await asyncio.gather(*(put(database, "r", place=each) for each in OF_EACH))
         ended = await ask(
             emptied, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kobako'"
         )

@@ -54,9 +54,18 @@ async def database(emptied: str, clock: Clock) -> AsyncIterator[PostgreSQLDataba
     await database.close()
 
 
+@pytest.fixture
+async def other(emptied: str, clock: Clock) -> AsyncIterator[PostgreSQLDatabase]:
+    """What another process has."""
+    database = PostgreSQLDatabase(emptied, clock)
+    await database.open()
+    yield database
+    await database.close()
+
+
 def begin(database: PostgreSQLDatabase, asked: Foreseen = WRITTEN) -> Any:
     unit = database.foresee(asked, [RECORDS])
-    assert isinstance(unit, OptimisticUnit)
+    assert isinstance(unit.unit, OptimisticUnit)
     return unit
 
 
@@ -120,7 +129,11 @@ OTHERS_WRITE = [write, write_other, remove, import_past, index, close]
 @pytest.mark.parametrize("is_waited_for", [False, True])
 @pytest.mark.parametrize("lost", [["lost"], ["lost", "too"]])
 async def test_whoever_else_wrote_nothing_is_kept(
-    database: PostgreSQLDatabase, change: Callable[[Unit], Awaitable[None]], is_waited_for: bool, lost: list[str]
+    database: PostgreSQLDatabase,
+    other: PostgreSQLDatabase,
+    change: Callable[[Unit], Awaitable[None]],
+    is_waited_for: bool,
+    lost: list[str],
 ) -> None:
     """Whether the other one is done before we write, or we wait for it then."""
     async with database.begin([RECORDS]) as unit:
@@ -137,7 +150,7 @@ async def test_whoever_else_wrote_nothing_is_kept(
     is_read, may_go_on = asyncio.Event(), asyncio.Event()
     ours = asyncio.create_task(written())
     await is_read.wait()
-    async with database.begin([RECORDS], [COLLECTION] if change is close else []) as unit:
+    async with other.begin([RECORDS], [COLLECTION] if change is close else []) as unit:
         await change(unit)
         if is_waited_for:
             may_go_on.set()
@@ -155,13 +168,15 @@ async def test_whoever_else_wrote_nothing_is_kept(
         assert await unit.permission.acl(URI) == {"read": ["kept"]}
 
 
-async def test_who_has_the_lock_and_writes_nothing_is_waited_for(database: PostgreSQLDatabase) -> None:
+async def test_who_has_the_lock_and_writes_nothing_is_waited_for(
+    database: PostgreSQLDatabase, other: PostgreSQLDatabase
+) -> None:
     async def written() -> None:
         async with begin(database) as unit:
             await write(unit)
 
     with refused():
-        async with database.begin([RECORDS]) as unit:
+        async with other.begin([RECORDS]) as unit:
             ours = asyncio.create_task(written())
             await give_time(ours)
             assert not ours.done()
@@ -294,7 +309,7 @@ async def test_who_gives_up_does_not_hold_up_others(database: PostgreSQLDatabase
 
 
 async def test_nobody_waits_for_ever(database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kobako.databases.postgresql_optimistic.LONGEST_BEGIN_S", 0.05)
+    monkeypatch.setattr("kobako.databases.turns.LONGEST_S", 0.05)
     async with begin(database):
         with pytest.raises(TryAgain, match="the turn to write /buckets/b/collections/c"):
             async with begin(database):
@@ -360,5 +375,6 @@ async def test_nothing_is_lost_where_servers_write_one_list(emptied: str) -> Non
 
 async def test_the_list_of_another_place_is_not_asked_about(database: PostgreSQLDatabase) -> None:
     for lists, emptied in (([OTHERS], []), ([RECORDS, OTHERS], []), ([RECORDS], [COLLECTION])):
-        assert not isinstance(database.foresee(WRITTEN, lists, emptied), OptimisticUnit)
+        unit = database.foresee(WRITTEN, lists, emptied)
+        assert not isinstance(getattr(unit, "unit", unit), OptimisticUnit)
     assert Place("record", COLLECTION) == RECORDS

@@ -11,6 +11,7 @@ Source: reliability, 4.4.
 import logging
 import os
 from collections.abc import Callable, Collection, Hashable
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
@@ -20,11 +21,12 @@ from kobako.databases.connections import Connections
 from kobako.databases.postgresql_connections import LIMITS, Address
 from kobako.databases.postgresql_foreseen import Declared, tells_page
 from kobako.databases.postgresql_lists import PREPARE_LOCK, lock_at_once
-from kobako.databases.postgresql_optimistic import OptimisticUnit, Turns
+from kobako.databases.postgresql_optimistic import OptimisticUnit
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import ERRORS, Connection, Rows
 from kobako.databases.postgresql_units import AnsweredUnit, QuestionUnit, ReadingUnit, WritingUnit
 from kobako.databases.postgresql_version import Question, Versions
+from kobako.databases.turns import InTurn, Turns
 from kobako.storage.base import Place
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -43,6 +45,8 @@ FLUSH = """
     UPDATE metadata SET value = greatest(value + 1, {now}, (SELECT max(last_modified) + 1 FROM lists))
         WHERE key = 'epoch';
     DELETE FROM objects; DELETE FROM lists; DELETE FROM aces; DELETE FROM members"""
+
+AnyUnit = ReadingUnit | WritingUnit
 
 logger = logging.getLogger(__name__)
 
@@ -88,16 +92,19 @@ class PostgreSQLDatabase:
             self._process = None
             await self._pool.close()
 
-    def begin(self, lists: Collection[Place] = (), emptied: Collection[str] = ()) -> ReadingUnit | WritingUnit:
+    def begin(
+        self, lists: Collection[Place] = (), emptied: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[AnyUnit]:
         """Begin a unit of work: see the contract."""
         self._check_open()
         if lists or emptied:
-            return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied)
+            unit = WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied)
+            return self._in_turn(unit, lists, emptied)
         return ReadingUnit(self._pool, self._clock, self._begin_with(READ))
 
     def foresee(
         self, asked: Foreseen, lists: Collection[Place] = (), emptied: Collection[str] = ()
-    ) -> ReadingUnit | WritingUnit:
+    ) -> AbstractAsyncContextManager[AnyUnit]:
         """Begin a unit of work that has its answers: see the contract."""
         self._check_open()
         if lists or emptied:
@@ -105,9 +112,10 @@ class PostgreSQLDatabase:
             asked = msgspec.structs.replace(asked, selection=None)
             place = self._only(asked, lists, emptied)
             if place and asked.is_all:
-                return OptimisticUnit(self._pool, self._clock, asked, place, self._turns)
+                return InTurn(self._turns, place, OptimisticUnit(self._pool, self._clock, asked))
             lock = lock_at_once(place) if place else None
-            return WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked, lock)
+            unit = WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked, lock)
+            return self._in_turn(unit, lists, emptied)
         if not self._tells_version:
             asked = msgspec.structs.replace(asked, with_version=False)
         # Behind a pooler a statement has its limits in a transaction only.
@@ -152,6 +160,14 @@ class PostgreSQLDatabase:
     async def _ask_alone(self, question: Callable[[int], Question]) -> tuple[int, Rows]:
         async with QuestionUnit(self._pool, self._clock, question) as unit:
             return unit.made, unit.rows
+
+    def _in_turn(
+        self, unit: WritingUnit, lists: Collection[Place], emptied: Collection[str]
+    ) -> AbstractAsyncContextManager[AnyUnit]:
+        if len(lists) > 1 or emptied:
+            return unit
+        [place] = lists
+        return InTurn(self._turns, place, unit)
 
     def _only(self, asked: Foreseen, lists: Collection[Place], emptied: Collection[str]) -> Place | None:
         """Return the one list that a unit writes, if that is the one it is asked about."""

@@ -13,61 +13,29 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, Final
 
-from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, TryAgain
-from kobako.databases.line import Line
+from kobako.databases.base import Clock, Foreseen, NotForeseen
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_session import Statement, Write, joined
-from kobako.databases.postgresql_units import LONGEST_BEGIN_S, WritingUnit
+from kobako.databases.postgresql_units import WritingUnit
 from kobako.permission.postgresql import REPLACE_IF_SAME
-from kobako.storage.base import Place
 from kobako.storage.postgresql import PUT_IF_SAME
 
 _TOLD: Final = Statement("told AS (SELECT)", "SELECT 1 FROM list")
 """Has a row if the list was as it had been."""
 
 
-class Turns:
-    """Who of this process writes a list next: of two at once, one would find that the other was there before."""
-
-    def __init__(self) -> None:
-        self._lines: dict[Place, Line[None]] = {}
-
-    async def take(self, place: Place) -> None:
-        """Wait for the turn to write a list. Raises TryAgain when it does not come, as whoever waits for a lock."""
-        line = self._lines.get(place)
-        if line is None:
-            self._lines[place] = Line(f"the turn to write {place.parent}", lambda _: self.leave(place))
-            return
-        try:
-            await line.wait(LONGEST_BEGIN_S)
-        except BackendUnavailable as error:
-            raise TryAgain(str(error)) from error
-
-    def leave(self, place: Place) -> None:
-        """Give the turn to the next."""
-        if not self._lines[place].serve(None):
-            del self._lines[place]
-
-
 class OptimisticUnit(WritingUnit):
     """A unit of work that writes one object of the list it is asked about, and its ACL, if nobody else does."""
 
-    __slots__ = ("_mark", "_place", "_turns")
+    __slots__ = ("_mark",)
 
-    def __init__(self, pool: Pool, clock: Clock, asked: Foreseen, place: Place, turns: Turns) -> None:
-        super().__init__(pool, clock, "", [place], asked=asked)
-        self._place = place
-        self._turns = turns
+    def __init__(self, pool: Pool, clock: Clock, asked: Foreseen) -> None:
+        super().__init__(pool, clock, "", asked=asked)
         self._mark = ""
 
     async def __aenter__(self) -> "OptimisticUnit":
         """Read. Raises NotForeseen where there is no open list."""
-        await self._turns.take(self._place)
-        try:
-            await self._enter()
-        except BaseException:
-            self._turns.leave(self._place)
-            raise
+        await self._enter()
         return self
 
     async def __aexit__(
@@ -78,12 +46,11 @@ class OptimisticUnit(WritingUnit):
                 await self._write(writes)
         finally:
             await self._undo()
-            self._turns.leave(self._place)
 
     async def _start(self) -> None:
         answers = await self._ask(is_locked=True)
         if answers is None or answers.mark is None or not (answers.state and answers.state.is_open):
-            raise NotForeseen(f"the list {self._place} has to be opened")
+            raise NotForeseen("the list has to be opened")
         self._mark = answers.mark
         self.session.is_silent = True
 
@@ -94,7 +61,7 @@ class OptimisticUnit(WritingUnit):
         self.session.is_silent = False
         # A transaction of its own, that is committed when it is answered.
         if not await self.session.run(statement, *values):
-            raise NotForeseen(f"the list {self._place} was written by others")
+            raise NotForeseen("the list was written by others")
 
     async def _undo(self) -> None:
         """There is no transaction: whatever was not sent is undone."""
