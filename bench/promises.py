@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from statistics import median
+from typing import Final
 
 from bench.figures import CONNECTIONS, Footprint, Results, rounded
 from bench.tables import table
@@ -18,11 +19,17 @@ Rates = Mapping[int, float]
 """Writes per second by connections."""
 
 
+WRITERS: Final = """\
+PUTs per second, all to one list, as the client sees them. pgbench has no HTTP, no JSON and no Python. A PUT of Kobako
+on PostgreSQL is done if nobody else has written meanwhile: of the 16 connections of pgbench most come too late, and
+what counts is what they wrote; in Kobako each has its turn."""
+
+
 def sections(results: Results) -> Iterator[str]:
     """Yield the parts of the page, as far as they were measured."""
     if any(workload == "put" for _, workload, _ in results.rounds):
         yield "## Concurrent writers"
-        yield "PUTs per second, all to one list, as the client sees them. pgbench has no HTTP, no JSON and no Python."
+        yield WRITERS
         yield writers(results)
     if results.footprint:
         yield "## Start and memory"
