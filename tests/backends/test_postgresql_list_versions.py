@@ -60,6 +60,18 @@ def about(place: Place) -> Foreseen:
     )
 
 
+def written(place: Place, id: str, uri: str, *, is_all: bool = True) -> Foreseen:
+    """What somebody asks who writes an object."""
+    return Foreseen(
+        user=None,
+        principals=frozenset({"somebody"}),
+        uris=(uri,),
+        objects=(Sought(place, id, uri),),
+        place=place,
+        is_all=is_all,
+    )
+
+
 async def versions(database: PostgreSQLDatabase) -> dict[str, Hashable]:
     """Those that are told alone; they are also those that are told with an answer."""
     found = {parent: await database.ask_version(parent) for parent in PARENTS}
@@ -179,17 +191,8 @@ async def test_what_is_below_an_object_that_is_forgotten_concerns_all(database: 
 
 
 async def test_one_object_that_is_written_by_itself_concerns_its_list(database: PostgreSQLDatabase) -> None:
-    written = Foreseen(
-        user=None,
-        principals=frozenset({"somebody"}),
-        uris=(RECORD, RECORDS.parent),
-        objects=(Sought(RECORDS, "r1", RECORD),),
-        place=RECORDS,
-        is_all=True,
-    )
-
     async def alone(*uris: str) -> None:
-        async with database.foresee(written, [RECORDS]) as unit:
+        async with database.foresee(written(RECORDS, "r1", RECORD), [RECORDS]) as unit:
             await put_record(unit)
             for uri in uris:
                 await unit.permission.replace(uri, {"read": ["new"]})
@@ -262,6 +265,32 @@ async def test_they_are_not_known_without_end(database: PostgreSQLDatabase, monk
         assert len(database._versions._heard) <= 3
 
 
+async def change(server: PostgreSQLDatabase, chance: random.Random) -> None:
+    """Write something, by chance, with or without the lock."""
+    place = chance.choice(PLACES)
+    uri = f"{place.parent}/{place.resource}s/r{chance.randrange(3)}"
+    kind, number, id = chance.randrange(13), chance.randrange(10**9), uri.rpartition("/")[2]
+    asked = written(place, id, uri, is_all=kind < 4)
+    with suppress(Refused, NotForeseen):
+        for attempt in attempts():
+            async with attempt, server.foresee(asked, [place]) as unit:
+                if kind < 6:
+                    await unit.storage.put(place, id, json.dumps({"n": number}))
+                if kind in (0, 4, 6, 7):
+                    await unit.permission.replace(uri, {"read": [f"u{number}"]})
+                if kind == 8:
+                    await unit.storage.delete(place, [id])
+                if kind == 9:
+                    await unit.permission.forget([uri])
+                if kind == 10:
+                    await unit.permission.join(uri, [f"u{number}"])
+                if kind == 11:
+                    await unit.storage.put(place, f"past{number}", "{}", number)
+                await asyncio.sleep(0)
+                if chance.random() < 0.1:
+                    raise Refused
+
+
 async def test_no_version_stands_still_over_a_change(database: PostgreSQLDatabase, emptied: str) -> None:
     """Any units, of two servers at once, some of them undone: checked against what is read in the same snapshot."""
     others = PostgreSQLDatabase(emptied, Clock(), Connections(kept=5, wait_s=30))
@@ -269,37 +298,6 @@ async def test_no_version_stands_still_over_a_change(database: PostgreSQLDatabas
     chance = random.Random(7)
     known: dict[tuple[str, Hashable], str] = {}
     same, is_over = 0, False
-
-    async def change(server: PostgreSQLDatabase) -> None:
-        place = chance.choice(PLACES)
-        uri = f"{place.parent}/{place.resource}s/r{chance.randrange(3)}"
-        kind, number, id = chance.randrange(13), chance.randrange(10**9), uri.rpartition("/")[2]
-        asked = Foreseen(
-            user=None,
-            principals=frozenset(),
-            uris=(uri,),
-            objects=(Sought(place, id, uri),),
-            place=place,
-            is_all=kind < 4,
-        )
-        with suppress(Refused, NotForeseen):
-            for attempt in attempts():
-                async with attempt, server.foresee(asked, [place]) as unit:
-                    if kind < 6:
-                        await unit.storage.put(place, id, json.dumps({"n": number}))
-                    if kind in (0, 4, 6, 7):
-                        await unit.permission.replace(uri, {"read": [f"u{number}"]})
-                    if kind == 8:
-                        await unit.storage.delete(place, [id])
-                    if kind == 9:
-                        await unit.permission.forget([uri])
-                    if kind == 10:
-                        await unit.permission.join(uri, [f"u{number}"])
-                    if kind == 11:
-                        await unit.storage.put(place, f"past{number}", "{}", number)
-                    await asyncio.sleep(0)
-                    if chance.random() < 0.1:
-                        raise Refused
 
     async def check(server: PostgreSQLDatabase) -> None:
         nonlocal same
@@ -317,7 +315,9 @@ async def test_no_version_stands_still_over_a_change(database: PostgreSQLDatabas
         # On a slow machine there are more changes to a check.
         if number > 150 and same > 100 and len(known) > 200:
             break
-        await asyncio.gather(*(change(chance.choice((database, others))) for _ in range(chance.choice((1, 2, 4)))))
+        await asyncio.gather(
+            *(change(chance.choice((database, others)), chance) for _ in range(chance.choice((1, 2, 4))))
+        )
         await asyncio.sleep(0.005)
     is_over = True
     await asyncio.gather(*checking)

@@ -60,7 +60,7 @@ class Transaction:
         self.permission: Permission = unit.permission
         self.events = EventLog()
         self.now = backends.clock()
-        # That of the database which all that is read is of, where a far one was to tell.
+        # That of all that is read, or of what concerns its list, where a far database was to tell.
         self.version: Hashable = getattr(unit, "version", None)
         # Principals are read once for a request, or a whole batch (section 4.4).
         self.groups: dict[str, frozenset[str]] = {}
@@ -208,8 +208,8 @@ class Backends:
     ) -> "Beginning":
         """Begin a transaction that writes these lists and may delete these objects, or one that only reads.
 
-        `results` are those of work that earlier attempts put aside; without them nothing is put aside. Where all it
-        reads is `foreseen`, whatever else is read may raise NotForeseen.
+        `results` are those of work that earlier attempts put aside; without them nothing is put aside. Where all of
+        it is `foreseen`, NotForeseen may be raised for anything else, or at the end: see the contract.
         """
         if foreseen and self._far:
             return Beginning(self, self._far.foresee(foreseen, lists, emptied), results)
