@@ -1,5 +1,6 @@
 """A client of an app whose requests go through the edge, as those do that the server reads from the network."""
 
+import hashlib
 from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote
@@ -11,9 +12,11 @@ SPELLED = {"etag": "ETag"}
 
 
 class Cycle:
-    """What uvicorn has for each request."""
+    """What our server has for each request."""
 
-    def __init__(self) -> None:
+    def __init__(self, body: bytes, digest: bytes | None) -> None:
+        self.digest = digest
+        self._said = body
         self.status, self.lines, self.body = 0, list[tuple[str, str]](), b""
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
@@ -22,6 +25,14 @@ class Cycle:
             self.status = message["status"]
             self.lines = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
         self.body += message.get("body", b"")
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """Give the body as ASGI has it."""
+        return {"type": "http.request", "body": self._said, "more_body": False}
+
+    def body_at_hand(self) -> bytes | None:
+        """Give the body as our own server has it."""
+        return self._said
 
     async def send_whole(self, status: int, head: bytes, body: bytes) -> None:
         """Take in what is sent as our own server has it."""
@@ -34,16 +45,13 @@ class Cycle:
 class Wired(Client):
     """A user of an app, behind the edge."""
 
+    turns = 0
+
     async def send(self, request: Request) -> Response:
         """Have a request answered."""
-        cycle, body = Cycle(), [request.body]
         headers = {"host": "localhost", **request.headers}
         if request.body:
             headers["content-length"] = str(len(request.body))
-
-        async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": body.pop(), "more_body": False}
-
         scope = {
             "type": "http",
             "method": request.method,
@@ -55,6 +63,15 @@ class Wired(Client):
             "client": (self.address, 1234),
             "http_version": "1.1",
         }
-        await self.app(scope, receive, cycle.send)
+        digest = None
+        if request.method in ("GET", "HEAD") and not request.body:
+            digest = hashlib.sha256(repr((request.method, request.path, request.query, headers)).encode()).digest()
+        cycle = Cycle(request.body, digest)
+        # Each second one as with something around the app: then that is asked, not the app.
+        Wired.turns += 1
+        if digest and Wired.turns % 2 and (known := self.app.again(digest)):
+            await cycle.send_whole(known.status, known.head, known.body)
+        else:
+            await self.app(scope, cycle.receive, cycle.send)
         spelled = {SPELLED.get(name, name.title()): value for name, value in cycle.lines}
         return Response(status=cycle.status, headers=spelled, body=cycle.body)

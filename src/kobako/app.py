@@ -16,6 +16,7 @@ from kobako.databases.base import Clock
 from kobako.http import asgi
 from kobako.http.pieces import Receive, Send
 from kobako.http.pipeline import answer
+from kobako.http.repeats import Repeat
 from kobako.http.site import Authenticator
 from kobako.metrics.assembly import open_metrics
 from kobako.model import migrations
@@ -145,6 +146,10 @@ class App:
         await self._cache.close()
         if self._metrics:
             self._metrics.close()
+
+    def again(self, digest: bytes) -> Repeat | None:
+        """Return how a request is answered that came before, of which this is the digest; None where it is read."""
+        return asgi.again(self.site, digest) if type(self).__call__ is App.__call__ else None
 
     async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope: a request, or the lifespan of the server."""

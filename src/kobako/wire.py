@@ -1,11 +1,14 @@
 """One connection of a client: uvicorn's, which bounds what is no request yet, in size and in time.
 
-What HTTP cannot be read from is answered as the API answers everything, and the connection is closed.
+What HTTP cannot be read from is answered as the API answers everything, and the connection is closed. What came before,
+byte for byte, is answered here, without being read, as long as the app knows how (`App.again`).
 
 Source: reliability, I24 to I26; RFC 9112.
 """
 
+import hashlib
 from asyncio import AbstractEventLoop, TimerHandle, Transport
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http import httptools_impl
@@ -29,6 +32,10 @@ HEAD_S: Final = 30
 
 IDLE_S: Final = 75
 """Seconds for which a connection waits for another request. Proxies that keep connections give up earlier."""
+
+
+AGAIN: Final = (b"GET ", b"HEAD ")
+"""How requests begin that may come again."""
 
 
 class Together:
@@ -72,8 +79,25 @@ class Together:
             self._transport.write(head)
 
 
+@lru_cache(4)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return the lines of headers, which are the same for a second."""
+    return b"".join([b"%b: %b\r\n" % each for each in headers])
+
+
 class Cycle(RequestResponseCycle):
     """A request and its answer."""
+
+    digest: bytes | None = None
+    """What stands for all that was sent of it, where it came in one piece, without a body, and others may follow."""
+
+    def body_at_hand(self) -> bytes | None:
+        """Take the body, if all of it has come."""
+        if self.more_body or self.disconnected or self.response_complete:
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.message_event.clear()
+        return body
 
     async def send_whole(self, status: int, head: bytes, body: bytes) -> None:
         """Send an answer that is all there, as it was made: nothing in its headers is about the connection."""
@@ -82,9 +106,9 @@ class Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         self.response_started, self.waiting_for_100_continue = True, False
-        own = [b"%b: %b\r\n" % each for each in self.default_headers]
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        cast("Together", self.transport).write_whole(b"".join((STATUS_LINE[status], *own, head, end, body)))
+        own = _lines(tuple(self.default_headers))
+        cast("Together", self.transport).write_whole(b"".join((STATUS_LINE[status], own, head, end, body)))
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
@@ -102,8 +126,12 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head, self._head = True, 0
+        self._in_message, self._requests = False, 0
         self._timer: TimerHandle | None = None
+        self._answered_at = 0.0
         self._refusal: ApiError | None = None
+        # Only of an app that nothing is around: what is may want to see each request.
+        self._again = getattr(self.app, "again", None) if self.limit_concurrency is None else None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -116,12 +144,20 @@ class Connection(HttpToolsProtocol):
         """Wait no longer."""
         super().connection_lost(exc)
         self._wait_no_longer()
+        if self.timeout_keep_alive_task:
+            self.timeout_keep_alive_task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Read what came: requests, or a part of one."""
+        digest = self._digest(data)
+        if digest and self._again and self._answer_again(digest):
+            return
         if self._in_head:
             self._head += len(data)
+        self._requests = 0
         super().data_received(data)
+        if digest and self._requests == 1 and not self._in_message and self.cycle.keep_alive:
+            cast("Cycle", self.cycle).digest = digest
         if not self._in_head:
             return
         if self._head > MAX_HEAD:
@@ -130,10 +166,19 @@ class Connection(HttpToolsProtocol):
         elif self._head and not self._timer:
             self._timer = self.loop.call_later(HEAD_S, self.transport.close)
 
+    def on_message_begin(self) -> None:
+        """Begin to read a request."""
+        self._in_message = True
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """Begin to answer a request. Raises UrlTooLong."""
         self._wait_no_longer()
         self._in_head, self._head = False, 0
+        self._requests += 1
+        if self.parser.should_upgrade():
+            # What follows may be no HTTP.
+            self._again, self._requests = None, 2
         if len(self.url) > MAX_URL:
             self._refusal = self._too_long()
             raise self._refusal
@@ -141,8 +186,61 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a body; another request may follow."""
-        self._in_head = True
+        self._in_head, self._in_message = True, False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for one."""
+        self._answered_at = self.loop.time()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.timeout_keep_alive_task is None:
+            self._wait_for_another(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection on which nothing has come for long."""
+        idle_s = self.loop.time() - self._answered_at
+        if self._is_idle and idle_s >= self.timeout_keep_alive:
+            super().timeout_keep_alive_handler()
+        else:
+            self._wait_for_another(max(self.timeout_keep_alive - idle_s, 1))
+
+    def _wait_for_another(self, for_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(for_s, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        # The timer looks, when its time has come, at what there was meanwhile: to set it for each request takes longer.
+        pass
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing of a request has come that is not answered."""
+        return not self._in_message and (self.cycle is None or self.cycle.response_complete)
+
+    def _digest(self, data: bytes) -> bytes | None:
+        """Return what stands for data that is one request and nothing else, of a kind that may come again."""
+        if not data.startswith(AGAIN) or data.find(b"\r\n\r\n") != len(data) - 4 or not self._is_idle:
+            return None
+        return hashlib.sha256(f"{self.scheme} ".encode() + data).digest()
+
+    def _answer_again(self, digest: bytes) -> bool:
+        """Answer what was answered before, if it still has the same answer."""
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        known = self._again(digest) if self._again else None
+        if known is None:
+            return False
+        self._wait_no_longer()
+        self._answered_at = self.loop.time()
+        self.server_state.total_requests += 1
+        own = _lines(tuple(self.server_state.default_headers))
+        answer = b"".join((STATUS_LINE[known.status], own, known.head, b"\r\n", known.body))
+        cast("Together", self.transport).write_whole(answer)
+        return True
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, and close."""

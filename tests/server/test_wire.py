@@ -30,6 +30,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
 @asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[int]:
     options = {"lifespan": "off", "ws": "none", "log_config": None, "date_header": False, "server_header": False}
+    options["proxy_headers"] = False
     server = uvicorn.Server(uvicorn.Config(app, http=wire.Connection, **options))  # type: ignore[arg-type]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # Signals stay the test runner's.

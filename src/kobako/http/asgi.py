@@ -5,17 +5,17 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote_to_bytes
 
 from kobako.databases.base import BackendUnavailable
 from kobako.http import repeats, routing
 from kobako.http.pieces import Incoming, Receive, Send, linger, send_stream
 from kobako.http.pipeline import answer
-from kobako.http.repeats import Grounds
+from kobako.http.repeats import Grounds, Repeat
 from kobako.http.site import Site
 from kobako.protocol import addresses
 from kobako.protocol.errors import ApiError, BadRequest, HeadersTooLarge, RequestTooLarge, UrlTooLong
@@ -23,8 +23,21 @@ from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Re
 
 Scope = MutableMapping[str, Any]
 
-SendWhole = Callable[[int, bytes, bytes], Awaitable[None]]
-"""(status, the lines of the headers, body): sends an answer that is all there."""
+
+class Exchange(Protocol):
+    """What our own server has of a request (`wire.py`)."""
+
+    digest: bytes | None
+    """What stands for all that was sent, where the same may be sent again."""
+
+    def body_at_hand(self) -> bytes | None:
+        """Take the body, if all of it has come."""
+        ...
+
+    async def send_whole(self, status: int, head: bytes, body: bytes) -> None:
+        """Send an answer that is all there; `head` are the lines of its headers."""
+        ...
+
 
 _OTHERWISE: Final = frozenset({"Connection", "Transfer-Encoding", "WWW-Authenticate"})
 """Headers that a server acts on, or that take several lines."""
@@ -39,13 +52,13 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request of an ASGI server."""
     began = time.perf_counter()
     site.traffic.requests += 1
-    send_whole = _send_whole_by(send)
-    grounds = Grounds(repeats.digest(scope)) if send_whole and repeats.may_be(site, scope["method"]) else None
+    exchange = _exchange(send)
+    grounds = Grounds(exchange.digest) if exchange and exchange.digest and site.repeats else None
     failure = None
     try:
-        if send_whole and grounds and (known := await repeats.find(site, grounds.digest)):
+        if exchange and grounds and (known := await repeats.find(site, grounds.digest)):
             known.entry.log(site, began)
-            await send_whole(known.status, known.head, known.body)
+            await exchange.send_whole(known.status, known.head, known.body)
             return
     except BackendUnavailable as error:
         failure = error
@@ -59,7 +72,7 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
             if site.routes.have_streams and routing.streams(site, scope["method"], _path(scope)):
                 stream = incoming
             else:
-                body = await _body(headers, incoming, site.settings.max_body_size_bytes)
+                body = await _body(headers, incoming, exchange, site.settings.max_body_size_bytes)
     except ApiError as error:
         request = _request(site, scope, headers, b"")
         response = await answer(site, request, error)
@@ -71,6 +84,22 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         response.headers["Connection"] = "close"
     keep = partial(repeats.keep, site, grounds, request, response) if grounds else None
     await _send(request, response, receive, send, incoming, keep)
+
+
+def again(site: Site, digest: bytes) -> Repeat | None:
+    """Return how a request is answered that came before, and log it; None where it has to be read.
+
+    Nothing is waited for: where the database is not near, it has to be read.
+    """
+    began = time.perf_counter()
+    try:
+        known = repeats.find_near(site, digest) if site.repeats and site.backends.are_near else None
+    except BackendUnavailable:
+        return None
+    if known:
+        site.traffic.requests += 1
+        known.entry.log(site, began)
+    return known
 
 
 def _require_measure(scope: Scope) -> None:
@@ -150,19 +179,26 @@ def _may_have_body(scope: Scope, headers: dict[str, str]) -> bool:
     return is_framed or not scope.get("http_version", "").startswith("1")
 
 
-async def _body(headers: dict[str, str], incoming: Incoming, limit: int) -> bytes:
+async def _body(headers: dict[str, str], incoming: Incoming, exchange: Exchange | None, limit: int) -> bytes:
     """Return the body. Raises RequestTooLarge, without reading all of it; BadRequest for one that breaks off."""
-    too_large = RequestTooLarge(f"The body is larger than the limit of {limit} bytes.")
     length = headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > limit:
-        raise too_large
+    if length.isdecimal():
+        if int(length[:20]) > limit:
+            raise _too_large(limit)
+        if exchange and (body := exchange.body_at_hand()) is not None:
+            incoming.is_over = True
+            return body
     chunks, size = [], 0
     async for chunk in incoming:
         size += len(chunk)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"The body is larger than the limit of {limit} bytes.")
 
 
 async def _send(
@@ -178,11 +214,11 @@ async def _send(
     if request.method != "HEAD" and response.status != 304:
         response.headers["Content-Length"] = str(0 if is_empty else response.size)
     is_whole = response.stream is None and (unread is None or unread.is_over)
-    if is_whole and (send_whole := _send_whole_by(send)) and _OTHERWISE.isdisjoint(response.headers):
+    if is_whole and (exchange := _exchange(send)) and _OTHERWISE.isdisjoint(response.headers):
         head, body = _head(response.headers), b"" if is_empty else response.body
         if keep:
             keep(head, body)
-        await send_whole(response.status, head, body)
+        await exchange.send_whole(response.status, head, body)
         return
     headers = _raw(response.headers)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -198,9 +234,10 @@ async def _send(
         await send({"type": "http.response.body", "body": body})
 
 
-def _send_whole_by(send: Send) -> SendWhole | None:
-    """Return how our server sends an answer at once; None for other servers, and for who looks at what is sent."""
-    return getattr(getattr(send, "__self__", None), "send_whole", None)
+def _exchange(send: Send) -> Exchange | None:
+    """Return what our own server has of a request; None for other servers, and for who looks at what is sent."""
+    own: Any = getattr(send, "__self__", None)
+    return own if hasattr(own, "send_whole") else None
 
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -190,11 +190,9 @@ class Alike:
 
     def log(self, site: Site, began: float) -> None:
         """Log one of them, which was answered by now; `began` as `time.perf_counter` has it."""
-        is_logged = _is_logged(site)
-        rid = _new_id() if is_logged else ""
-        current.request_id.set(rid)
-        if not is_logged:
+        if not _is_logged(site):
             return
+        rid = _new_id()
         taken_ms, at = int((time.perf_counter() - began) * 1000), _local(time.time())
         teller = _teller(REQUESTS)
         if teller is not self._teller:

@@ -1,17 +1,16 @@
 """Requests that come again, byte for byte: answered as before without being read, as long as that is true.
 
 What a request asks, of what and by whom, follows from what was sent. So of one that was answered it is enough to know
-that it is the same, that its Authorization header still says who sends it (of a far database that cannot be told: there
-it has to be so for ever), and that nothing was committed that concerns the list it is about. Where anything else has a
-say (`is_enough`), nothing is kept here.
+that it is the same (`wire.py` tells, by a digest: neither what was sent nor credentials are kept), that its
+Authorization header still says who sends it (of a far database that cannot be told: there it has to be so for ever),
+and that nothing was committed that concerns the list it is about. Where anything else has a say (`is_enough`), nothing
+is kept here.
 
 Source: design, "The walk of a request"; reliability, S1 and P6.
 """
 
-import hashlib
-from collections.abc import Hashable, MutableMapping
-from itertools import chain
-from typing import Any, Final, NamedTuple
+from collections.abc import Hashable
+from typing import Final, NamedTuple
 
 from kobako.http import log
 from kobako.http.authentication import digest_of
@@ -21,8 +20,6 @@ from kobako.http.site import Recognized, Site
 from kobako.model.resource import Target
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Settings
-
-METHODS: Final = ("GET", "HEAD")
 
 OF_ONE_REQUEST: Final = frozenset({"x-request-id", "traceparent", "x-amzn-trace-id", "cf-ray"})
 """With one of these, no request is like another."""
@@ -60,30 +57,27 @@ def is_enough(settings: Settings, *, are_alike: bool) -> bool:
     return are_alike and settings.backoff is None and settings.eos is None
 
 
-def may_be(site: Site, method: str) -> bool:
-    """Tell whether a request may be one that was answered before."""
-    return site.repeats and method in METHODS
-
-
-def digest(scope: MutableMapping[str, Any]) -> bytes:
-    """Return what stands for a request without a body: neither it nor its credentials are kept."""
-    # In none of these is there the end of a line.
-    told = (scope["method"].encode(), scope["scheme"].encode(), scope["raw_path"], scope["query_string"])
-    return hashlib.sha256(b"\n".join(chain(told, *scope["headers"]))).digest()
-
-
 async def find(site: Site, digest: bytes) -> Repeat | None:
     """Return what a request was, and how it was answered, if that is still true. Raises BackendUnavailable."""
     repeat: Repeat | None = site.kept.peek(digest)
     if repeat is None:
         return None
+    if site.backends.are_near:
+        return find_near(site, digest)
     about = site.backends.concern(repeat.target)
-    if not site.backends.are_near:
-        if not site.kept.is_worth_a_look(digest, about):
-            return None
-        version = await site.backends.ask_version(repeat.target)
-        return repeat if site.kept.find(version, digest, about) is repeat else None
+    if not site.kept.is_worth_a_look(digest, about):
+        return None
+    version = await site.backends.ask_version(repeat.target)
+    return repeat if site.kept.find(version, digest, about) is repeat else None
+
+
+def find_near(site: Site, digest: bytes) -> Repeat | None:
+    """Return the same of a database that is near."""
+    repeat: Repeat | None = site.kept.peek(digest)
+    if repeat is None:
+        return None
     of_all = site.backends.version()
+    about = site.backends.concern(repeat.target)
     if site.kept.find(site.backends.version_of(repeat.target), digest, about) is None:
         return None
     sender = site.senders.find(of_all, repeat.sent, site.backends.clock())
