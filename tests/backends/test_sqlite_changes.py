@@ -134,11 +134,87 @@ async def test_what_others_commit_while_our_own_commit_is_looked_at_concerns_eve
         return asked[-1]
 
     before = versions(database)
+    await put(database, "r2", place=OTHERS)
     with monkeypatch.context() as patched:
         patched.setattr(sqlite_changes, "_number", meanwhile)
-        await put(database, "r2", place=OTHERS)
+        versions(database)
     assert len(asked) == 2
     assert not {*before.items()} & {*versions(database).items()}
+
+
+async def test_who_writes_asks_nothing(database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, asked = sqlite_changes._number, list[Any]()
+    before = versions(database)
+
+    def noted(connection: apsw.Connection) -> Any:
+        asked.append(connection)
+        return number(connection)
+
+    monkeypatch.setattr(sqlite_changes, "_number", noted)
+    for _ in range(5):
+        await put(database, "r2", place=OTHERS)
+    assert asked == []
+    after = versions(database)
+    assert len(asked) == 2
+    assert {parent for parent in PARENTS if before[parent] != after[parent]} == {OTHERS.parent}
+
+
+@pytest.mark.parametrize("others", [False, True])
+async def test_within_a_unit_it_is_known_what_was_before(
+    database: SQLiteDatabase, tmp_path: Path, others: bool
+) -> None:
+    """Nobody else commits meanwhile, so readers need not wait for its end."""
+    before = versions(database)
+    await put(database, "r2", place=OTHERS)
+    if others:
+        with apsw.Connection(str(tmp_path / "objects.db")) as other:
+            other.execute('UPDATE objects SET data = \'{"of": "others"}\'')
+    async with database.begin([RECORDS]) as unit:
+        await unit.storage.put(RECORDS, "r1", "{}")
+        during = versions(database)
+    after = versions(database)
+    changed = {parent for parent in PARENTS if before[parent] != during[parent]}
+    assert changed == ({*PARENTS} if others else {OTHERS.parent})
+    assert {parent for parent in PARENTS if during[parent] != after[parent]} == IN_RECORDS
+
+
+async def test_while_a_thread_has_the_writer_it_is_not_asked(
+    database: SQLiteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It copies the log: what we committed before it is known, what others commit meanwhile is not."""
+    writer = database._writer
+    before = versions(database)
+    during = list[dict[str, Any]]()
+    checkpoint, number, asked = writer._checkpoint, sqlite_changes._number, list[Any]()
+
+    def noted(connection: apsw.Connection) -> Any:
+        asked.append(connection)
+        return number(connection)
+
+    def copied() -> bool:
+        asked.clear()
+        during.append(versions(database))
+        with apsw.Connection(str(tmp_path / "objects.db")) as other:
+            other.execute('UPDATE objects SET data = \'{"of": "others"}\'')
+        during.append(versions(database))
+        assert writer.connection not in asked
+        return checkpoint()
+
+    monkeypatch.setattr(sqlite_changes, "_number", noted)
+    writer._checkpoint_at = 1
+    monkeypatch.setattr(writer, "_checkpoint", copied)
+    await put(database, "r2", place=OTHERS)
+    for _ in range(10**6):
+        if not writer._taken:
+            break
+        await asyncio.sleep(0)
+    first, second = during
+    assert {parent for parent in PARENTS if before[parent] != first[parent]} == {OTHERS.parent}
+    assert not {*first.items()} & {*second.items()}
+    after = versions(database)
+    assert not {*first.items()} & {*after.items()}
+    assert not {*second.items()} & {*after.items()}
+    assert after == versions(database)
 
 
 async def test_while_a_unit_is_at_work_its_commit_is_not_taken_for_that_of_others(

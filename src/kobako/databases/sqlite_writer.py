@@ -103,8 +103,9 @@ class Writer:
                 if not self._begins_at_once():
                     await self._begin(deadline)
                 self._group = Group(time.monotonic())
-                self.changes.begin()
-                self.kept.at(self._execute("PRAGMA data_version").fetchall()[0][0])
+                of_others = self._execute("PRAGMA data_version").fetchall()[0][0]
+                self.changes.begin(of_others)
+                self.kept.at(of_others)
             self._group.size += 1
         except BaseException as error:
             if self._group is not None and not self._in_transaction():
@@ -219,6 +220,7 @@ class Writer:
 
     def _start_commit(self, group: Group) -> None:
         self._commits_alone = self._commits_alone + 1 if group.size == 1 else 0
+        self.changes.lend()
         # Once in a while a slow disk is tried without a thread: in one, other threads count as well.
         if self._slow_commits > 2 and self._slow_commits % 64:
             self._aside(self._commit, lambda failure: self._conclude(group, failure))
@@ -247,6 +249,9 @@ class Writer:
         group.answer(failure)
         if self._wal_pages >= self._checkpoint_at:
             # Out of the event loop, and while nobody writes: the log can start afresh then.
+            with suppress(apsw.Error):
+                self.changes.version()
+            self.changes.lend()
             self._aside(self._checkpoint, self._end_checkpoint)
         else:
             self._let_go()
@@ -274,6 +279,7 @@ class Writer:
         # A reader that still needs old pages keeps the log growing; not every commit has to find that out.
         self._checkpoint_at = CHECKPOINT_PAGES + (0 if complete else self._wal_pages)
         self._wal_pages = 0
+        self.changes.rest()
         self._let_go()
 
     def _aside(self, work: Callable[[], T], then: Callable[[T], None]) -> None:

@@ -80,7 +80,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
     if step.route.offline:
         return await step.route.offline(site, step.request)
     # The version of a database that is near, before anything is read: what is committed from now on makes another.
-    near = site.backends.version()
+    near = site.backends.version() if step.request.method in routing.SAFE or not site.senders.are_constant else None
     step = await placed(site, step, near)
     if serve := step.route.streams.get(step.request.method):
         idempotency.require_no_key(step.request)
