@@ -185,6 +185,8 @@ def _writes(site: Site, step: Step, plan: Plan | None, once: Once | None) -> tup
     """Return the lists that are locked before anything is read, and the objects whose lists are locked with them."""
     if plan is None and once is None and step.request.method in routing.SAFE:
         return (), ()
+    if plan is None and once is None and step.request.method != "DELETE":
+        return {place for target in step.writes for place in (target.place, *site.listeners.written(target))}, ()
     targets = [(each.request.method, target) for each in _steps(step, plan) for target in each.writes]
     has_lists = site.backends.resources.children
     # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.

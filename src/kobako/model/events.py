@@ -155,7 +155,9 @@ class EventLog:
 
     def take(self) -> list[ObjectsChanged | ObjectsRead]:
         """Return the events of the next round: what was recorded since the last one, merged."""
-        events = merged(self._entries)
+        if not self._entries:
+            return []
+        events = merged(self._entries) if len(self._entries) > 1 else [*self._entries]
         self._entries.clear()
         self.told += events
         return events

@@ -129,7 +129,7 @@ class Listeners:
         """
         for _ in range(MAX_ROUNDS):
             operations = await self._tell_each(tx)
-            if not operations:
+            if not operations or not self._all:
                 return
             for listener in self._at_once:
                 await listener.tell_all(tx, operations)
@@ -139,9 +139,10 @@ class Listeners:
         """Tell of each event, in rounds, until there are no more; return the operations they are made of."""
         told: list[ObjectsChanged | ObjectsRead] = []
         for _ in range(MAX_ROUNDS):
-            operations, events = tx.events.waiting(), tx.events.take()
-            if not events:
+            operations = tx.events.waiting()
+            if not operations:
                 return told
+            events = tx.events.take()
             told += operations
             for event in events:
                 for listener in self._one_by_one:

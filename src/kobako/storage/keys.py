@@ -25,6 +25,7 @@ SAFE: Final = 2**53
 
 NONE: Final[tuple[None, ...]] = (None,) * len(COLUMNS)
 
+_DOUBLE, _BITS = struct.Struct(">d"), struct.Struct(">Q")
 _SIGN, _ALL = 1 << 63, (1 << 64) - 1
 
 
@@ -58,11 +59,11 @@ def of_object(text: str, fields: Sequence[str]) -> tuple[bytes | None, ...]:
     if not fields:
         return NONE
     data = jsontext.decode_kept(text)
-    found = tuple(key(ordering.value_at(data, each)) for each in fields)
-    return found + NONE[len(found) :]
+    found = [key(ordering.value_at(data, each)) for each in fields]
+    return (*found, *NONE[len(found) :])
 
 
 def _of_number(value: float) -> bytes:
     # The bits of doubles compare as the numbers do, but for the sign.
-    (bits,) = struct.unpack(">Q", struct.pack(">d", value))
-    return int(bits ^ (_ALL if bits & _SIGN else _SIGN)).to_bytes(8, "big")
+    (bits,) = _BITS.unpack(_DOUBLE.pack(value))
+    return _BITS.pack(bits ^ (_ALL if bits & _SIGN else _SIGN))
