@@ -4,7 +4,7 @@ Source: HTTP API, section 15.4; objects, 26.1; reliability, O14.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,8 +28,9 @@ class TextFormatter(logging.Formatter):
         super().__init__(line_format, datefmt)
         self.is_plain = line_format == FORMAT
         """Whether an entry's line is made of its level, message and fields, and of nothing else."""
+        # Most entries have the same fields.
         self._painted = painted = _painted if colours else _plain
-        self._named = lru_cache(256)(lambda name: painted(f"{name}=", DIM))
+        self._named = lru_cache(256)(lambda names: [(name, painted(f"{name}=", DIM)) for name in _in_order(names)])
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of an entry; the traceback of an exception is further in, on lines of its own."""
@@ -54,14 +55,12 @@ class TextFormatter(logging.Formatter):
             words.append(f"{painted(_request(fields), BOLD)} {status} ({fields.get('t', '?')} ms)")
         if message:
             words.append(painted(printable(message), _of_level(level)))
-        for name in _in_order(tuple(fields)):
-            words.append(f"{self._named(name)}{_value(fields[name])}")
+        words += [f"{shown}{_value(fields[name])}" for name, shown in self._named(tuple(fields))]
         return " ".join(words)
 
 
-@lru_cache(256)
-def _in_order(names: tuple[str, ...]) -> list[str]:
-    """Return the names of fields that come last, in their order: most entries have the same ones."""
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Return the names of fields that come last, in their order."""
     return [name for name in sorted(names) if name not in REQUEST]
 
 
