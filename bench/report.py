@@ -34,6 +34,9 @@ cores with the servers, PocketBase uses both, Kinto has two processes, Kobako an
 - **Kinto** and **PocketBase** have no request log here. PocketBase has no ETags, and for PUT gets all fields by PATCH;
   an empty list it answers late on purpose, which is no CPU time.
 - "Filter, declared index" is the same filter on a field that has an index, but in Kinto, where none can be declared.
+- All but PocketBase and the databases are Python, and as fast as their interpreter: one that was built without
+  profile-guided optimization, as some version managers build it, takes about a fifth longer than that of a
+  distribution or an official image. `make PYTHON=... bench` chooses it.
 - The data: 10,000 records of about 300 bytes in a collection, 100,000 in the one that is synchronised. Whoever asks
   owns them; "list, 1 % readable" is asked by a user who may read every hundredth record of 10,000.
 - The database keeps what it has acknowledged through a loss of power: PostgreSQL as it comes, SQLite with
