@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from kobako.databases import sqlite_writer
 from kobako.databases.base import BackendUnavailable
 from kobako.databases.line import Line
 from kobako.databases.sqlite import SQLiteDatabase
@@ -160,7 +161,11 @@ class TestSharedCommits:
         await writing
         assert in_time == [True]
 
-    async def test_the_log_of_many_writes_does_not_grow_for_ever(self, database: SQLiteDatabase, path: Path) -> None:
+    async def test_the_log_of_many_writes_does_not_grow_for_ever(
+        self, database: SQLiteDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_writer, "CHECKPOINT_PAGES", 1000)
+        database._writer._checkpoint_at = 1000
         text = f'"{"x" * 20_000}"'
         for n in range(600):
             await put(database, f"r{n % 50}", {"text": text})

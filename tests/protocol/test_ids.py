@@ -1,5 +1,7 @@
 """Ids: which are accepted, and those that are made (HTTP API, 10.1)."""
 
+import uuid
+
 import pytest
 
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
@@ -46,3 +48,19 @@ def test_ids_that_are_made_are_accepted_and_differ(ids: IdGenerator, length: int
     assert all(map(ids.accepts, made))
     assert {len(each) for each in made} == {length}
     assert len(set(made)) == 200
+
+
+def test_uuids_that_are_made_together_are_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that those of new objects are on few pages of an index; they are valid as those of version 4."""
+    minute_ns, now_ns = (1 << 16) * 1_000_000, 1_795_000_000_000_000_000
+    made = []
+    for minutes in range(3):
+        monkeypatch.setattr("time.time_ns", lambda: now_ns + minutes * minute_ns)  # noqa: B023
+        made.append([RELAXED_UUID.generate() for _ in range(50)])
+
+    first, second, third = made
+    assert max(first) < min(second) <= max(second) < min(third)
+    assert len({each[:8] for each in first}) == 1
+    assert len({each[9:13] for each in first}) > 40
+    assert {uuid.UUID(each).version for each in first} == {4}
+    assert {uuid.UUID(each).variant for each in first} == {uuid.RFC_4122}

@@ -36,7 +36,10 @@ LONGEST_GROUP_S = 0.02
 SLOW_COMMIT_S = 0.001
 """Commits that take longer do not block the event loop, but run in a thread."""
 
-CHECKPOINT_PAGES = 1000
+CHECKPOINT_PAGES = 4000
+"""How long the log may grow, 16 MB: a page that is written often is copied once. One table of the log's own index has
+room for so many, so that readers look into one.
+"""
 
 T = TypeVar("T")
 

@@ -3,9 +3,11 @@
 Source: HTTP API, section 10.1; objects, 1.3.
 """
 
+import os
 import re
 import secrets
 import string
+import time
 import uuid
 from collections.abc import Callable
 from typing import Final
@@ -38,7 +40,12 @@ class IdGenerator(msgspec.Struct, frozen=True):
 
 
 def _uuid4() -> str:
-    return str(uuid.uuid4())
+    """Return a UUID that begins with the time, in minutes or so: what is created together is together in an index.
+
+    Where all of it is random, each new object is on another page of the database, to be read, logged and written.
+    """
+    minutes = time.time_ns() // 1_000_000 >> 16
+    return str(uuid.UUID(bytes=minutes.to_bytes(4) + os.urandom(12), version=4))
 
 
 def _name() -> str:
@@ -48,7 +55,7 @@ def _name() -> str:
 _NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 
 UUID4: Final = IdGenerator(re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), _uuid4, True)
-"""Version 4, in lower case: the default."""
+"""Version 4, in lower case: the default. 90 bits of those that it makes are random."""
 
 RELAXED_UUID: Final = IdGenerator(_NAME_PATTERN, _uuid4, True)
 """Names, of which new ones are UUIDs."""
