@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from kobako.protocol import ids
 from kobako.protocol.ids import NAME, RELAXED_UUID, UUID4, IdGenerator
 
 A_UUID = "550e8400-e29b-41d4-a716-446655440000"
@@ -41,21 +42,21 @@ def test_an_id_is_accepted_as_a_whole_or_not(id: object, is_name: bool, is_uuid:
     assert (NAME.accepts(id), RELAXED_UUID.accepts(id), UUID4.accepts(id)) == (is_name, is_name, is_uuid)
 
 
-@pytest.mark.parametrize(("ids", "length"), [(NAME, 8), (RELAXED_UUID, 36), (UUID4, 36)])
-def test_ids_that_are_made_are_accepted_and_differ(ids: IdGenerator, length: int) -> None:
-    made = [ids.generate() for _ in range(200)]
+@pytest.mark.parametrize(("generator", "length"), [(NAME, 8), (RELAXED_UUID, 36), (UUID4, 36)])
+def test_ids_that_are_made_are_accepted_and_differ(generator: IdGenerator, length: int) -> None:
+    made = [generator.generate() for _ in range(200)]
 
-    assert all(map(ids.accepts, made))
+    assert all(map(generator.accepts, made))
     assert {len(each) for each in made} == {length}
     assert len(set(made)) == 200
 
 
 def test_uuids_that_are_made_together_are_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that those of new objects are on few pages of an index; they are valid as those of version 4."""
-    minute_ns, now_ns = (1 << 16) * 1_000_000, 1_795_000_000_000_000_000
     made = []
     for minutes in range(3):
-        monkeypatch.setattr("time.time_ns", lambda: now_ns + minutes * minute_ns)  # noqa: B023
+        now_ms = 1_795_000_000_000 + minutes * 65_536
+        monkeypatch.setattr(ids, "_now_ms", lambda: now_ms)  # noqa: B023
         made.append([RELAXED_UUID.generate() for _ in range(50)])
 
     first, second, third = made

@@ -54,14 +54,14 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     site.traffic.requests += 1
     exchange = _exchange(send)
     grounds = Grounds(exchange.digest) if exchange and exchange.digest and site.repeats else None
-    failure = None
+    refused: Exception | None = None
     try:
         if exchange and grounds and (known := await repeats.find(site, grounds.digest)):
             known.entry.log(site, began)
             await exchange.send_whole(known.status, known.head, known.body)
             return
     except BackendUnavailable as error:
-        failure = error
+        refused = error
     headers, stream, body = _headers(scope), None, b""
     incoming = Incoming(receive, site.traffic) if _may_have_body(scope, headers) else None
     try:
@@ -69,18 +69,12 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         _require_host(headers)
         if incoming:
             grounds = None
-            if site.routes.have_streams and routing.streams(site, scope["method"], _path(scope)):
-                stream = incoming
-            else:
-                body = await _body(headers, incoming, exchange, site.settings.max_body_size_bytes)
+            stream, body = await _content(site, scope, headers, incoming, exchange)
     except ApiError as error:
-        request = _request(site, scope, headers, b"")
-        response = await answer(site, request, error)
-        response.headers["Connection"] = "close"
-    else:
-        request = _request(site, scope, headers, body, stream)
-        response = await answer(site, request, failure, grounds)
-    if incoming and not incoming.is_over:
+        refused = error
+    request = _request(site, scope, headers, body, stream)
+    response = await answer(site, request, refused, grounds)
+    if isinstance(refused, ApiError) or (incoming and not incoming.is_over):
         response.headers["Connection"] = "close"
     keep = partial(repeats.keep, site, grounds, request, response) if grounds else None
     await _send(request, response, receive, send, incoming, keep)
@@ -190,6 +184,15 @@ def _may_have_body(scope: Scope, headers: dict[str, str]) -> bool:
     """Tell whether a body is asked for: where there is none, even that takes time (RFC 9112, section 6.3)."""
     is_framed = "content-length" in headers or "transfer-encoding" in headers
     return is_framed or not scope.get("http_version", "").startswith("1")
+
+
+async def _content(
+    site: Site, scope: Scope, headers: dict[str, str], incoming: Incoming, exchange: Exchange | None
+) -> tuple[Incoming | None, bytes]:
+    """Return the body as a stream, where somebody serves that, or as a whole. Raises RequestTooLarge, BadRequest."""
+    if site.routes.have_streams and routing.streams(site, scope["method"], _path(scope)):
+        return incoming, b""
+    return None, await _body(headers, incoming, exchange, site.settings.max_body_size_bytes)
 
 
 async def _body(headers: dict[str, str], incoming: Incoming, exchange: Exchange | None, limit: int) -> bytes:

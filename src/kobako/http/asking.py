@@ -12,13 +12,16 @@ from kobako.model.resource import Resource
 
 READS: Final = ("GET", "HEAD")
 
-WITHOUT_EFFECT: Final = frozenset(
+OF_ONE_REQUEST: Final = frozenset({"cf-ray", "traceparent", "x-amzn-trace-id", "x-request-id"})
+"""Ids of requests: with one of them no request is sent twice."""
+
+WITHOUT_EFFECT: Final = OF_ONE_REQUEST.union(
     {
         "accept-encoding",
         "accept-language",
         "authorization",
         "cache-control",
-        *("cf-connecting-ip", "cf-ipcountry", "cf-ray", "cf-visitor"),
+        *("cf-connecting-ip", "cf-ipcountry", "cf-visitor"),
         "connection",
         "cookie",
         "dnt",
@@ -28,13 +31,11 @@ WITHOUT_EFFECT: Final = frozenset(
         "pragma",
         "priority",
         "referer",
-        *("traceparent", "tracestate"),
+        "tracestate",
         "user-agent",
         "via",
-        "x-amzn-trace-id",
         *("x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"),
         "x-real-ip",
-        "x-request-id",
         *("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"),
     }
 )

@@ -10,9 +10,10 @@ Source: design, "The walk of a request"; reliability, S1 and P6.
 """
 
 from collections.abc import Hashable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from kobako.http import log
+from kobako.http.asking import OF_ONE_REQUEST
 from kobako.http.authentication import digest_of
 from kobako.http.kept import AROUND_BYTES
 from kobako.http.routing import Step
@@ -20,9 +21,6 @@ from kobako.http.site import Recognized, Site
 from kobako.model.resource import Target
 from kobako.protocol.messages import Request, Response
 from kobako.settings import Settings
-
-OF_ONE_REQUEST: Final = frozenset({"x-request-id", "traceparent", "x-amzn-trace-id", "cf-ray"})
-"""With one of these, no request is like another."""
 
 
 class Repeat(NamedTuple):

@@ -3,13 +3,12 @@
 Source: HTTP API, section 10.1; objects, 1.3.
 """
 
-import os
 import re
 import secrets
 import string
-import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -44,8 +43,12 @@ def _uuid4() -> str:
 
     Where all of it is random, each new object is on another page of the database, to be read, logged and written.
     """
-    minutes = time.time_ns() // 1_000_000 >> 16
-    return str(uuid.UUID(bytes=minutes.to_bytes(4) + os.urandom(12), version=4))
+    minutes = _now_ms() >> 16
+    return str(uuid.UUID(bytes=minutes.to_bytes(4) + secrets.token_bytes(12), version=4))
+
+
+def _now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
 
 
 def _name() -> str:
