@@ -41,12 +41,14 @@ class Answers:
     ) -> None:
         """`has_page`: a page was asked for, too; `led_by`: what its list was taken to declare, where that matters."""
         found: defaultdict[str, list[Row]] = defaultdict(list)
-        for kind, *values in rows:
-            found[kind].append(tuple(values))
-        self.state = next((_state(row) for row in found["list"]), None)
-        self.mark: str | None = next((mark for *_, mark in found["list"]), None)
+        for row in rows:
+            found[row[0]].append(row[1:])
+        self.state: State | None = None
+        self.mark: str | None = None
         """What the row of the list has as long as nobody writes it; None if nobody told."""
-        self.version: str | None = next((text for *_, text in found["version"]), None)
+        if listed := found["list"]:
+            self.state, self.mark = _state(listed[0]), listed[0][-1]
+        self.version: str | None = found["version"][0][-1] if found["version"] else None
         self._asked = asked
         self._are_true = True
         self._groups = frozenset(principal for principal, *_ in found["group"])

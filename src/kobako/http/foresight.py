@@ -30,17 +30,18 @@ def foreseen(site: Site, steps: Sequence[Step], with_version: bool) -> Foreseen 
         is_all = not site.about_user
         return Foreseen(user=caller.user, principals=caller.principals, is_all=is_all, with_version=with_version)
     about = [each for each in steps if _is_about_objects(each)]
-    sought = tuple(Sought(each.target.place, each.target.id, each.target.uri) for each in about if each.target.id)
-    if not about or any(each.sender != about[0].sender for each in about):
+    targets = [each.target for each in about]
+    sought = tuple(Sought(each.place, each.id, each.uri) for each in targets if each.id)
+    if not about or any(each.sender != about[0].sender for each in about[1:]):
         return None
     caller = _caller(about[0])
     is_all = is_single and (_reads_little if about[0].request.method in SAFE else _writes_little)(site, about[0])
     return Foreseen(
         user=caller.user,
         principals=caller.principals,
-        uris=tuple({uri: None for each in about for uri in inheritance.lineage(each.target)}),
+        uris=tuple(dict.fromkeys([uri for each in targets for uri in inheritance.lineage(each)])),
         objects=sought,
-        place=about[0].target.place if len({each.target.place for each in about}) == 1 else None,
+        place=targets[0].place if all(each.place == targets[0].place for each in targets[1:]) else None,
         selection=_selection(site, about[0]) if is_all and about[0].request.method == "GET" and not sought else None,
         is_all=is_all,
         with_version=with_version,
