@@ -85,6 +85,11 @@ def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     return b"".join([b"%b: %b\r\n" % each for each in headers])
 
 
+def _answer(status: int, own: list[tuple[bytes, bytes]], head: bytes, end: bytes, body: bytes) -> bytes:
+    """Return an answer as it is sent; `own` are the headers of the server, `head` the lines of the others."""
+    return b"".join((STATUS_LINE[status], _lines(tuple(own)), head, end, body))
+
+
 class Cycle(RequestResponseCycle):
     """A request and its answer."""
 
@@ -107,8 +112,7 @@ class Cycle(RequestResponseCycle):
             return
         self.response_started, self.waiting_for_100_continue = True, False
         end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        own = _lines(tuple(self.default_headers))
-        cast("Together", self.transport).write_whole(b"".join((STATUS_LINE[status], own, head, end, body)))
+        cast("Together", self.transport).write_whole(_answer(status, self.default_headers, head, end, body))
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
@@ -156,7 +160,7 @@ class Connection(HttpToolsProtocol):
             self._head += len(data)
         self._requests = 0
         super().data_received(data)
-        if digest and self._requests == 1 and not self._in_message and self.cycle.keep_alive:
+        if digest and self._requests == 1 and self._is_followed_by_another():
             cast("Cycle", self.cycle).digest = digest
         if not self._in_head:
             return
@@ -176,9 +180,6 @@ class Connection(HttpToolsProtocol):
         self._wait_no_longer()
         self._in_head, self._head = False, 0
         self._requests += 1
-        if self.parser.should_upgrade():
-            # What follows may be no HTTP.
-            self._again, self._requests = None, 2
         if len(self.url) > MAX_URL:
             self._refusal = self._too_long()
             raise self._refusal
@@ -219,11 +220,16 @@ class Connection(HttpToolsProtocol):
     @property
     def _is_idle(self) -> bool:
         """Whether nothing of a request has come that is not answered."""
-        return not self._in_message and (self.cycle is None or self.cycle.response_complete)
+        return not (self._in_message or self._head) and (self.cycle is None or self.cycle.response_complete)
+
+    def _is_followed_by_another(self) -> bool:
+        # After an upgrade it may be no HTTP.
+        return not self._in_message and self.cycle.keep_alive and not self.parser.should_upgrade()
 
     def _digest(self, data: bytes) -> bytes | None:
         """Return what stands for data that is one request and nothing else, of a kind that may come again."""
-        if not data.startswith(AGAIN) or data.find(b"\r\n\r\n") != len(data) - 4 or not self._is_idle:
+        is_whole = data.startswith(AGAIN) and data.find(b"\r\n\r\n") == len(data) - 4
+        if not is_whole or not self._is_idle or self.parser.should_upgrade():
             return None
         return hashlib.sha256(f"{self.scheme} ".encode() + data).digest()
 
@@ -237,8 +243,7 @@ class Connection(HttpToolsProtocol):
         self._wait_no_longer()
         self._answered_at = self.loop.time()
         self.server_state.total_requests += 1
-        own = _lines(tuple(self.server_state.default_headers))
-        answer = b"".join((STATUS_LINE[known.status], own, known.head, b"\r\n", known.body))
+        answer = _answer(known.status, self.server_state.default_headers, known.head, b"\r\n", known.body)
         cast("Together", self.transport).write_whole(answer)
         return True
 

@@ -172,6 +172,12 @@ async def test_what_belongs_to_a_request_that_has_begun_is_read_with_it(client: 
     assert await client.say(GET) == [AGAIN]
 
 
+async def test_after_what_is_no_request_yet_all_is_read(client: Client, app: Remembering) -> None:
+    await client.say(GET)
+    assert await client.say(b"\r\n", GET) == [FIRST]
+    assert await client.say(GET) == [AGAIN]
+
+
 async def test_answers_come_in_the_order_of_requests(client: Client, app: Remembering) -> None:
     await client.say(GET)
     app.slowly = True

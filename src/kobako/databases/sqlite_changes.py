@@ -38,8 +38,8 @@ class Changes:
         self._commits = 0
         self._when: dict[str, int] = {}
         self._all = 0
-        # Asked in this order, here and in `settle`: what is committed between the two is seen by both, so it counts
-        # twice.
+        # Asked in this order, here and when it is explained: what is committed between the two is seen by both, so it
+        # counts twice.
         self._explained = self._found = _number(watch)
         self._of_others = _number(writer)
 

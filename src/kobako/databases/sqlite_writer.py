@@ -251,7 +251,8 @@ class Writer:
         self.changes.end()
         group.answer(failure)
         if self._wal_pages >= self._checkpoint_at:
-            # Out of the event loop, and while nobody writes: the log can start afresh then.
+            # Out of the event loop, and while nobody writes: the log can start afresh then. Readers go on to know what
+            # was committed up to now, if the writer is asked before a thread has it.
             with suppress(apsw.Error):
                 self.changes.version()
             self.changes.lend()

@@ -119,21 +119,8 @@ def _is_host(text: str) -> bool:
 
 def _headers(scope: Scope) -> dict[str, str]:
     raw = scope["headers"]
-    headers = {_DECODED[name]: value.decode("latin-1") for name, value in raw}
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
     return headers if len(headers) == len(raw) else _joined(raw)
-
-
-class _Decoded(dict[bytes, str]):
-    """Names of headers as text: those of most requests are the same few."""
-
-    def __missing__(self, name: bytes) -> str:
-        decoded = name.decode("latin-1")
-        if len(self) < MAX_HEADERS and len(name) < 50:
-            self[name] = decoded
-        return decoded
-
-
-_DECODED: Final = _Decoded()
 
 
 def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

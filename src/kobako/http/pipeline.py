@@ -80,6 +80,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
     if step.route.offline:
         return await step.route.offline(site, step.request)
     # The version of a database that is near, before anything is read: what is committed from now on makes another.
+    # Who writes is told nothing that is kept, but perhaps who they are.
     near = site.backends.version() if step.request.method in routing.SAFE or not site.senders.are_constant else None
     step = await placed(site, step, near)
     if serve := step.route.streams.get(step.request.method):
@@ -185,8 +186,6 @@ def _writes(site: Site, step: Step, plan: Plan | None, once: Once | None) -> tup
     """Return the lists that are locked before anything is read, and the objects whose lists are locked with them."""
     if plan is None and once is None and step.request.method in routing.SAFE:
         return (), ()
-    if plan is None and once is None and step.request.method != "DELETE":
-        return {place for target in step.writes for place in (target.place, *site.listeners.written(target))}, ()
     targets = [(each.request.method, target) for each in _steps(step, plan) for target in each.writes]
     has_lists = site.backends.resources.children
     # Of a whole list that is deleted, nobody knows yet which objects: their lists are locked as they are closed.

@@ -57,11 +57,11 @@ def is_enough(settings: Settings, *, are_alike: bool) -> bool:
 
 async def find(site: Site, digest: bytes) -> Repeat | None:
     """Return what a request was, and how it was answered, if that is still true. Raises BackendUnavailable."""
+    if site.backends.are_near:
+        return find_near(site, digest)
     repeat: Repeat | None = site.kept.peek(digest)
     if repeat is None:
         return None
-    if site.backends.are_near:
-        return find_near(site, digest)
     about = site.backends.concern(repeat.target)
     if not site.kept.is_worth_a_look(digest, about):
         return None

@@ -155,9 +155,7 @@ class EventLog:
 
     def take(self) -> list[ObjectsChanged | ObjectsRead]:
         """Return the events of the next round: what was recorded since the last one, merged."""
-        if not self._entries:
-            return []
-        events = merged(self._entries) if len(self._entries) > 1 else [*self._entries]
+        events = merged(self._entries)
         self._entries.clear()
         self.told += events
         return events
@@ -168,4 +166,4 @@ def merged(entries: Iterable[ObjectsChanged | ObjectsRead]) -> list[ObjectsChang
     groups: dict[tuple[Place, Action, str | None], list[ObjectsChanged | ObjectsRead]] = {}
     for entry in entries:
         groups.setdefault((entry.place, entry.action, entry.user), []).append(entry)
-    return [group[0].joined(group[1:]) for group in groups.values()]
+    return [group[0].joined(group[1:]) if len(group) > 1 else group[0] for group in groups.values()]

@@ -129,7 +129,7 @@ class Listeners:
         """
         for _ in range(MAX_ROUNDS):
             operations = await self._tell_each(tx)
-            if not operations or not self._all:
+            if not operations:
                 return
             for listener in self._at_once:
                 await listener.tell_all(tx, operations)
