@@ -227,9 +227,10 @@ class Connection(HttpToolsProtocol):
         return not self._in_message and self.cycle.keep_alive and not self.parser.should_upgrade()
 
     def _digest(self, data: bytes) -> bytes | None:
-        """Return what stands for data that is one request and nothing else, of a kind that may come again."""
-        is_whole = data.startswith(AGAIN) and data.find(b"\r\n\r\n") == len(data) - 4
-        if not is_whole or not self._is_idle or self.parser.should_upgrade():
+        """Return what stands for data that may be one request and nothing else, of a kind that comes again."""
+        # Whether it is one only, the parser tells, the first time.
+        may_be = data.startswith(AGAIN) and data.endswith(b"\r\n\r\n")
+        if not may_be or not self._is_idle or self.parser.should_upgrade():
             return None
         return hashlib.sha256(f"{self.scheme} ".encode() + data).digest()
 

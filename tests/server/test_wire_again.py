@@ -128,6 +128,8 @@ async def test_nor_on_another_connection_of_the_same_scheme(client: Client, app:
     "request_",
     [
         GET + GET,
+        GET + OTHER,
+        GET[:-2] + b"Content-Length: 99\r\n\r\nsome of it\r\n\r\n",
         GET + b"GET /part HT",
         b"\r\n" + GET,
         GET[:-2],
