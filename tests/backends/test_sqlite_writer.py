@@ -104,6 +104,30 @@ class TestSharedCommits:
 
         assert len(commits) >= 4
 
+    async def test_who_comes_a_turn_of_the_loop_later_shares_it_too(
+        self, database: SQLiteDatabase, commits: list[str]
+    ) -> None:
+        """A request that was sent meanwhile is read after all that is ready, and served in the turn after that."""
+
+        async def come(turn: int) -> None:
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            await put(database, f"r{turn}")
+
+        await asyncio.gather(*(come(turn) for turn in range(20)))
+
+        assert len(commits) == 1
+
+    async def test_it_waits_for_nobody_who_comes_later_than_that(
+        self, database: SQLiteDatabase, commits: list[str]
+    ) -> None:
+        first = asyncio.create_task(put(database, "first"))
+        for _ in range(8):
+            await asyncio.sleep(0)
+
+        assert first.done()
+        assert len(commits) == 1
+
     async def test_who_writes_alone_is_committed_at_once(self, database: SQLiteDatabase, commits: list[str]) -> None:
         for n in range(3):
             await put(database, "r1")

@@ -201,8 +201,9 @@ class Writer:
             else:
                 self._start_commit(group)
 
-    # Tasks that are ready at this moment have had no chance to stand in line. Letting them run first lets them share
-    # the commit; where they come is found out now and then, for who writes alone should not be kept waiting.
+    # Whoever has sent something by now has had no chance to stand in line: the next turn of the event loop reads it,
+    # and the one after serves it. The commit waits until two turns have brought nobody, so that all share it; where
+    # they come is found out now and then, for who writes alone should not be kept waiting.
 
     def _expects_company(self) -> bool:
         return self._commits_alone < 2 or self._commits_alone % 16 == 0
@@ -211,11 +212,19 @@ class Writer:
         self._taken = False
         if not group.waits_for_company:
             group.waits_for_company = True
-            asyncio.get_running_loop().call_soon(self._stop_waiting, group)
+            self._wait_two_turns(group)
 
-    def _stop_waiting(self, group: Group) -> None:
+    def _wait_two_turns(self, group: Group) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._look_for_company, group, group.size)
+
+    def _look_for_company(self, group: Group, size: int) -> None:
+        is_free = self._group is group and not self._taken
+        if is_free and group.size > size:
+            self._wait_two_turns(group)
+            return
         group.waits_for_company = False
-        if self._group is group and not self._taken:
+        if is_free:
             self._taken = True
             self._start_commit(group)
 
