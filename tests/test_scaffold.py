@@ -25,7 +25,8 @@ def new(name: str) -> Result:
 def test_a_project_passes_its_tests(here: Path) -> None:
     shell = "kobako new mushrooms && cd mushrooms && make test"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS"))}
+    ours = ("PYTEST_", "MAKE", "MFLAGS", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
     done = subprocess.run(shell, shell=True, cwd=here, capture_output=True, text=True, env={**kept, "PATH": path})
 

@@ -16,6 +16,7 @@ class Cycle:
 
     def __init__(self, body: bytes, digest: bytes | None) -> None:
         self.digest = digest
+        self.refused: Exception | None = None
         self._said = body
         self.status, self.lines, self.body = 0, list[tuple[str, str]](), b""
 
@@ -69,7 +70,13 @@ class Wired(Client):
         cycle = Cycle(request.body, digest)
         # Each second one as with something around the app: then that is asked, not the app.
         Wired.turns += 1
-        if digest and Wired.turns % 2 and (known := self.app.again(digest)):
+        known = self.app.again(digest) if digest and Wired.turns % 2 else None
+        if callable(known):
+            try:
+                known = await known()
+            except Exception as error:
+                known, cycle.refused = None, error
+        if known:
             await cycle.send_whole(known.status, known.head, known.body)
         else:
             await self.app(scope, cycle.receive, cycle.send)

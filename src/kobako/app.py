@@ -147,8 +147,11 @@ class App:
         if self._metrics:
             self._metrics.close()
 
-    def again(self, digest: bytes) -> Repeat | None:
-        """Return how a request is answered that came before, of which this is the digest; None where it is read."""
+    def again(self, digest: bytes) -> Repeat | asgi.Asking | None:
+        """Return how a request is answered that came before, of which this is the digest; None where it is read.
+
+        Where the database is to be asked, first, return what does it.
+        """
         return asgi.again(self.site, digest) if type(self).__call__ is App.__call__ else None
 
     async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:

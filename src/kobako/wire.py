@@ -7,9 +7,10 @@ Source: reliability, I24 to I26; RFC 9112.
 """
 
 import hashlib
-from asyncio import AbstractEventLoop, TimerHandle, Transport
+from asyncio import AbstractEventLoop, Task, TimerHandle, Transport
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -96,6 +97,9 @@ class Cycle(RequestResponseCycle):
     digest: bytes | None = None
     """What stands for all that was sent of it, where it came in one piece, without a body, and others may follow."""
 
+    refused: Exception | None = None
+    """What came of asking whether it is answered as before, where nobody could tell."""
+
     def body_at_hand(self) -> bytes | None:
         """Take the body, if all of it has come."""
         if self.more_body or self.disconnected or self.response_complete:
@@ -124,6 +128,14 @@ class Cycle(RequestResponseCycle):
 httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]
 
 
+class Asking(NamedTuple):
+    """A request about which the app is asked whether it is answered as before; nothing else has come since."""
+
+    digest: bytes
+    data: bytes
+    task: Task[None]
+
+
 class Connection(HttpToolsProtocol):
     """A connection, and the requests on it, one after the other."""
 
@@ -134,6 +146,7 @@ class Connection(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._answered_at = 0.0
         self._refusal: ApiError | None = None
+        self._asking: Asking | None = None
         # Only of an app that nothing is around: what is may want to see each request.
         self._again = getattr(self.app, "again", None) if self.limit_concurrency is None else None
 
@@ -147,21 +160,34 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         super().connection_lost(exc)
+        self._ask_no_longer()
         self._wait_no_longer()
         if self.timeout_keep_alive_task:
             self.timeout_keep_alive_task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Read what came: requests, or a part of one."""
+        """Answer what came before, and read all else: requests, or a part of one."""
+        if self._asking:
+            # It has company now.
+            self._read_instead()
         digest = self._digest(data)
-        if digest and self._again and self._answer_again(digest):
-            return
+        if digest is None or not self._may_answer_again(digest, data):
+            self._read(data, digest)
+
+    def shutdown(self) -> None:
+        """End: a request that was sent is answered."""
+        self._read_instead()
+        super().shutdown()
+
+    def _read(self, data: bytes, digest: bytes | None, refused: Exception | None = None) -> None:
+        """Read what came; of a request that nobody could answer again, `refused` is why."""
         if self._in_head:
             self._head += len(data)
         self._requests = 0
         super().data_received(data)
         if digest and self._requests == 1 and self._is_followed_by_another():
-            cast("Cycle", self.cycle).digest = digest
+            cycle = cast("Cycle", self.cycle)
+            cycle.digest, cycle.refused = digest, refused
         if not self._in_head:
             return
         if self._head > MAX_HEAD:
@@ -220,7 +246,8 @@ class Connection(HttpToolsProtocol):
     @property
     def _is_idle(self) -> bool:
         """Whether nothing of a request has come that is not answered."""
-        return not (self._in_message or self._head) and (self.cycle is None or self.cycle.response_complete)
+        has_begun = self._in_message or self._head or self._asking
+        return not has_begun and (self.cycle is None or self.cycle.response_complete)
 
     def _is_followed_by_another(self) -> bool:
         # After an upgrade it may be no HTTP.
@@ -234,19 +261,49 @@ class Connection(HttpToolsProtocol):
             return None
         return hashlib.sha256(f"{self.scheme} ".encode() + data).digest()
 
-    def _answer_again(self, digest: bytes) -> bool:
-        """Answer what was answered before, if it still has the same answer."""
+    def _may_answer_again(self, digest: bytes, data: bytes) -> bool:
+        """Answer what was answered before, if it still has the same answer, or ask whether it has."""
         if self.flow.write_paused or self.transport.is_closing():
             return False
         known = self._again(digest) if self._again else None
         if known is None:
             return False
         self._wait_no_longer()
+        if callable(known):
+            self._asking = Asking(digest, data, self.loop.create_task(self._ask(known)))
+        else:
+            self._answer_again(known)
+        return True
+
+    async def _ask(self, ask: Callable[[], Awaitable[Any]]) -> None:
+        """Wait for an answer that was given before; what has none, or another one by now, is read."""
+        known, refused = None, None
+        try:
+            known = await ask()
+        except Exception as error:
+            refused = error
+        asked, self._asking = self._asking, None
+        if known:
+            self._answer_again(known)
+        elif asked:
+            self._read(asked.data, asked.digest, refused)
+
+    def _answer_again(self, known: Any) -> None:
         self._answered_at = self.loop.time()
         self.server_state.total_requests += 1
         answer = _answer(known.status, self.server_state.default_headers, known.head, b"\r\n", known.body)
         cast("Together", self.transport).write_whole(answer)
-        return True
+
+    def _read_instead(self) -> None:
+        """Read the request about which the app is asked."""
+        if asked := self._ask_no_longer():
+            self._read(asked.data, asked.digest)
+
+    def _ask_no_longer(self) -> "Asking | None":
+        asked, self._asking = self._asking, None
+        if asked:
+            asked.task.cancel()
+        return asked
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, and close."""

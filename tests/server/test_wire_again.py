@@ -35,10 +35,10 @@ class Remembering:
         self.asked = list[bytes]()
         self.slowly = False
 
-    def again(self, digest: bytes) -> type[Known] | None:
+    def again(self, digest: bytes) -> Known | None:
         """Return the first answer."""
         self.asked.append(digest)
-        return Known if digest in self.known else None
+        return Known() if digest in self.known else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.read.append(scope["raw_path"].decode())
@@ -243,7 +243,125 @@ async def test_the_app_is_asked(settings: Settings, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("kobako.http.asgi.again", again)
     client = Client(App(settings, RESOURCES))
     await client.say(GET)
-    assert len(asked) == 1
+    # By the connection; and by itself, which serves what others read, too.
+    assert len(asked) == 2
+
+
+# Where it has to be asked whether an answer is still true.
+
+
+class Asking(Remembering):
+    """An app that finds out when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.refused = list[Exception | None]()
+        self.cancelled = 0
+
+    def again(self, digest: bytes) -> Any:
+        """Return what asks, once something was answered."""
+        return self._ask if digest in self.known else None
+
+    async def _ask(self) -> Known | None:
+        try:
+            return Known() if await asyncio.shield(self.said) else None
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.refused.append(send.__self__.refused)
+        await super().__call__(scope, receive, send)
+
+
+@pytest.fixture
+async def asking() -> Asking:
+    return Asking()
+
+
+@pytest.fixture
+async def asked(asking: Asking) -> AsyncIterator[Client]:
+    """A client that is waiting for word."""
+    client = Client(asking)
+    assert await client.say(GET) == [FIRST]
+    assert await client.say(GET) == []
+    yield client
+    client.connection.connection_lost(None)
+
+
+async def test_what_is_still_true_is_not_read(asked: Client, asking: Asking) -> None:
+    asking.said.set_result(True)
+    assert await asked.say() == [AGAIN]
+    assert await asked.say(GET) == await asked.say(GET) == [AGAIN]
+    assert asking.read == ["/"]
+    assert asked.state.total_requests == 4
+
+
+async def test_what_is_not_is_read(asked: Client, asking: Asking) -> None:
+    asking.said.set_result(False)
+    assert await asked.say() == [FIRST]
+    assert await asked.say(GET) == [FIRST]
+    assert asking.read == ["/"] * 3
+    assert asking.refused == [None] * 3
+
+
+async def test_so_is_what_nobody_can_tell_and_the_app_is_told_why(asked: Client, asking: Asking) -> None:
+    failure = OSError("no answer")
+    asking.said.set_exception(failure)
+    assert await asked.say() == [FIRST]
+    assert asking.refused == [None, failure]
+
+
+async def test_what_comes_meanwhile_has_both_read(asked: Client, asking: Asking) -> None:
+    assert await asked.say(OTHER[:9], OTHER[9:]) == [FIRST] * 2
+    asking.said.set_result(True)
+    assert await asked.say() == []
+    assert (asking.read, asking.cancelled) == (["/", "/", "/other"], 1)
+    assert await asked.say(GET) == [AGAIN]
+
+
+async def test_so_does_what_comes_at_once(asking: Asking) -> None:
+    """Before anybody was asked."""
+    client = Client(asking)
+    await client.say(GET)
+    assert await client.say(GET, GET) == [FIRST] * 2
+    assert asking.read == ["/"] * 3
+
+
+async def test_who_goes_away_is_sent_nothing(asked: Client, asking: Asking) -> None:
+    asked.connection.connection_lost(None)
+    asking.said.set_result(True)
+    assert await asked.say() == []
+    assert (asking.read, asking.cancelled) == (["/"], 1)
+
+
+async def test_what_was_sent_is_answered_before_the_server_ends(asked: Client, asking: Asking) -> None:
+    asked.connection.shutdown()
+    assert not asked.sent.is_closed
+    assert await asked.say() == [FIRST]
+    assert asked.sent.is_closed
+    asking.said.set_result(True)
+    assert await asked.say() == []
+
+
+async def test_a_connection_that_waits_for_word_is_not_idle(asked: Client, asking: Asking) -> None:
+    asked.connection._answered_at = -1000
+    asked.connection.timeout_keep_alive_handler()
+    assert not asked.sent.is_closed
+    asking.said.set_result(True)
+    assert await asked.say() == [AGAIN]
+    asked.connection._answered_at = -1000
+    asked.connection.timeout_keep_alive_handler()
+    assert asked.sent.is_closed
+
+
+async def test_one_answer_may_be_true_for_many(asked: Client, asking: Asking) -> None:
+    others = [Client(asking) for _ in range(5)]
+    for each in others:
+        assert await each.say(GET) == []
+    asking.said.set_result(True)
+    assert [await each.say() for each in [asked, *others]] == [[AGAIN]] * 6
 
 
 # Keeping connections.

@@ -15,31 +15,31 @@ class Looks(Generic[T]):
 
     def __init__(self, look: Callable[[], Awaitable[T]]) -> None:
         self._look = look
-        self._is_looking = False
+        self._looking: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[T]] = []
-        self._next: asyncio.Task[None] | None = None
 
-    async def look(self) -> T:
-        """Return what was found by a look that began after the call. Raises what the look raises."""
-        if not self._is_looking:
-            return await self._look_now()
+    def look(self) -> "asyncio.Future[T]":
+        """Return what will be found by a look that begins after the call: in the next turn of the event loop, or later.
+
+        Awaited, it raises what the look raises. Whoever goes away meanwhile leaves the others their look.
+        """
         place: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
-        return await place
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look_for_all())
+        return place
 
-    async def _look_now(self) -> T:
-        self._is_looking = True
+    async def _look_for_all(self) -> None:
         try:
-            return await self._look()
-        finally:
-            self._is_looking = False
-            if self._waiting:
+            while self._waiting:
                 waiting, self._waiting = self._waiting, []
-                self._next = asyncio.ensure_future(self._look_for(waiting))
+                await self._look_for(waiting)
+        finally:
+            self._looking = None
 
-    async def _look_for(self, waiting: list[asyncio.Future[T]]) -> None:
+    async def _look_for(self, waiting: "list[asyncio.Future[T]]") -> None:
         try:
-            found = await self._look_now()
+            found = await self._look()
         except BaseException as error:
             for place in waiting:
                 if not place.done():

@@ -10,7 +10,7 @@ Source: reliability, 4.4.
 
 import logging
 import os
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Collection, Hashable
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -157,7 +157,7 @@ class PostgreSQLDatabase:
         except BackendUnavailable:
             return False
 
-    async def _ask_alone(self, question: Callable[[int], Question]) -> tuple[int, Rows]:
+    async def _ask_alone(self, question: Question) -> tuple[int, Rows]:
         async with QuestionUnit(self._pool, self._clock, question) as unit:
             return unit.made, unit.rows
 

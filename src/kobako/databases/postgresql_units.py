@@ -5,7 +5,7 @@ the state of, since it was cut or its task cancelled, is ended.
 """
 
 import time
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Collection, Hashable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from types import TracebackType
 from typing import ClassVar, Self
@@ -179,11 +179,11 @@ class AnsweredUnit(ReadingUnit):
 
 
 class QuestionUnit(AnsweredUnit):
-    """A unit of work that asks one question, which it makes for a connection of a number."""
+    """A unit of work that asks one question, on a connection of the number `made`."""
 
     __slots__ = ("_question", "made", "rows")
 
-    def __init__(self, pool: Pool, clock: Clock, question: Callable[[int], Question]) -> None:
+    def __init__(self, pool: Pool, clock: Clock, question: Question) -> None:
         super().__init__(pool, clock, "")
         self._question = question
 
@@ -194,7 +194,7 @@ class QuestionUnit(AnsweredUnit):
     async def _start(self) -> None:
         # Once it has a connection: one that is new says that the server may have failed.
         self.made = self._pool.made
-        self.rows = await self.session.run(*self._question(self.made))
+        self.rows = await self.session.run(*self._question)
 
 
 class WritingUnit(PostgreSQLUnit):

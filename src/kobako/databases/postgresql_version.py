@@ -44,8 +44,10 @@ _MARKS: Final = (
 _WITHOUT_LAST: Final = " AND resource NOT IN ({})".format(", ".join(f"'{each}'" for each in LAST))
 _OF_ALL: Final = "(SELECT xmin::text FROM metadata WHERE key = 'epoch')"
 
-Ask = Callable[[Callable[[int], Question]], Awaitable[tuple[int, Rows]]]
-"""(what to ask on a connection of that number) -> that number, and the rows: in a snapshot of its own."""
+Ask = Callable[[Question], Awaitable[tuple[int, Rows]]]
+"""(question) -> the number of the connection that it was asked on, and the rows: in a snapshot of its own."""
+
+SNAPSHOT: Final[Question] = (f"SELECT {_SNAPSHOT} WHERE {_TELLS}",)
 
 
 class Heard(NamedTuple):
@@ -61,37 +63,47 @@ class Versions:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._looks: dict[str | None, Looks[Hashable]] = {}
-        self._heard: dict[str | None, Heard] = {}
+        self._known: dict[str | None, ListsVersion] = {}
 
     async def ask(self, parent: str | None) -> Hashable:
         """Return the version of the lists below an object, or of everything; None where nobody can tell.
 
         Who comes while it is asked for is told with the next one. Raises BackendUnavailable.
         """
-        looks = self._looks.get(parent)
-        if looks is None:
-            if len(self._looks) >= MOST_HEARD:
-                self._looks.clear()
-                self._heard.clear()
-            looks = self._looks[parent] = Looks(lambda: self._look(parent))
-        return await looks.look()
+        known = self._known.get(parent)
+        if known is None:
+            if len(self._known) >= MOST_HEARD:
+                self._known.clear()
+            known = self._known[parent] = ListsVersion(self._ask, parent)
+        return await known.looks.look()
 
-    async def _look(self, parent: str | None) -> Hashable:
-        if parent is None:
-            made, rows = await self._ask(lambda made: (f"SELECT {_SNAPSHOT} WHERE {_TELLS}",))
-            return (made, rows[0][0]) if rows else None
-        heard = self._heard.get(parent)
-        made, rows = await self._ask(
-            lambda made: _of_lists(parent, heard.snapshot if heard and heard.made == made else "")
-        )
+
+class ListsVersion:
+    """The version of the lists below one object, or of everything."""
+
+    __slots__ = ("_ask", "_heard", "_is_quiet", "_question", "looks")
+
+    def __init__(self, ask: Ask, parent: str | None) -> None:
+        self._ask = ask
+        self._question = SNAPSHOT if parent is None else _of_lists(lineage(parent))
+        self._heard: Heard | None = None
+        # Whether the snapshot is likely what it was: it is asked for alone, and costs less.
+        self._is_quiet = False
+        self.looks: Looks[Hashable] = Looks(self._look)
+
+    async def _look(self) -> Hashable:
+        heard = self._heard
+        if heard and self._is_quiet:
+            made, rows = await self._ask(SNAPSHOT)
+            if rows and (made, rows[0][0]) == heard[:2]:
+                return heard.version
+        made, rows = await self._ask(self._question)
         if not rows:
             return None
-        snapshot, marks = rows[0]
-        # Where the snapshot is as it was, nobody has looked further.
-        version = heard.version if heard and marks is None else (made, marks)
-        self._heard[parent] = Heard(made, snapshot, version)
-        return version
+        snapshot, *marks = rows[0]
+        self._is_quiet = heard is None or (made, snapshot) == heard[:2]
+        self._heard = Heard(made, snapshot, (made, *(marks or [snapshot])))
+        return self._heard.version
 
 
 def and_version(asked: Foreseen, statement: str, *values: Any) -> Question:
@@ -109,16 +121,9 @@ def and_version(asked: Foreseen, statement: str, *values: Any) -> Question:
     )
 
 
-def _of_lists(parent: str, known: str) -> Question:
-    """Return the question for the snapshot, and, unless it is the one that is known, the marks of lists."""
-    parents = lineage(parent)
-    return _statement(len(parents)), known, *_keys(parents)
-
-
-@lru_cache(16)
-def _statement(parents: int) -> str:
-    marks = f"CASE WHEN snapshot <> $1::text THEN {_marks(parents, 1)} END"
-    return f"SELECT snapshot, {marks} FROM (SELECT {_SNAPSHOT} AS snapshot OFFSET 0) AS taken WHERE {_TELLS}"
+def _of_lists(parents: Sequence[str]) -> Question:
+    """Return the question for the snapshot, and the marks of lists."""
+    return f"SELECT {_SNAPSHOT}, {_marks(len(parents), 0)} WHERE {_TELLS}", *_keys(parents)
 
 
 @lru_cache(64)

@@ -5,7 +5,7 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 
 import re
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache, partial
 from typing import Any, Final, Protocol
@@ -23,12 +23,18 @@ from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Re
 
 Scope = MutableMapping[str, Any]
 
+Asking = Callable[[], Awaitable[Repeat | None]]
+"""Asks whether a request is answered as before, and if so returns how, and logs it. Raises BackendUnavailable."""
+
 
 class Exchange(Protocol):
     """What our own server has of a request (`wire.py`)."""
 
     digest: bytes | None
     """What stands for all that was sent, where the same may be sent again."""
+
+    refused: Exception | None
+    """What came of asking whether it is answered as before, where nobody could tell."""
 
     def body_at_hand(self) -> bytes | None:
         """Take the body, if all of it has come."""
@@ -50,18 +56,16 @@ _HOST: Final = re.compile(r"([\w.~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?",
 
 async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one HTTP request of an ASGI server."""
-    began = time.perf_counter()
-    site.traffic.requests += 1
     exchange = _exchange(send)
     grounds = Grounds(exchange.digest) if exchange and exchange.digest and site.repeats else None
-    refused: Exception | None = None
+    refused = exchange.refused if exchange else None
     try:
-        if exchange and grounds and (known := await repeats.find(site, grounds.digest)):
-            known.entry.log(site, began)
+        if exchange and grounds and not refused and (known := await _answered_before(site, grounds.digest)):
             await exchange.send_whole(known.status, known.head, known.body)
             return
     except BackendUnavailable as error:
         refused = error
+    site.traffic.requests += 1
     headers, stream, body = _headers(scope), None, b""
     incoming = Incoming(receive, site.traffic) if _may_have_body(scope, headers) else None
     try:
@@ -80,20 +84,37 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     await _send(request, response, receive, send, incoming, keep)
 
 
-def again(site: Site, digest: bytes) -> Repeat | None:
+def again(site: Site, digest: bytes) -> Repeat | Asking | None:
     """Return how a request is answered that came before, and log it; None where it has to be read.
 
-    Nothing is waited for: where the database is not near, it has to be read.
+    Where a far database is to be asked, first, return what does it.
     """
     began = time.perf_counter()
+    if not site.repeats:
+        return None
+    if not site.backends.are_near:
+        known = repeats.supposed(site, digest)
+        return partial(_if_true, site, digest, known, began) if known else None
     try:
-        known = repeats.find_near(site, digest) if site.repeats and site.backends.are_near else None
+        known = repeats.find(site, digest)
     except BackendUnavailable:
         return None
-    if known:
-        site.traffic.requests += 1
-        known.entry.log(site, began)
+    return _logged(site, known, began) if known else None
+
+
+async def _if_true(site: Site, digest: bytes, supposed: Repeat, began: float) -> Repeat | None:
+    return _logged(site, supposed, began) if await repeats.is_true(site, digest, supposed) else None
+
+
+def _logged(site: Site, known: Repeat, began: float) -> Repeat:
+    site.traffic.requests += 1
+    known.entry.log(site, began)
     return known
+
+
+async def _answered_before(site: Site, digest: bytes) -> Repeat | None:
+    known = again(site, digest)
+    return await known() if callable(known) else known
 
 
 def _require_measure(scope: Scope) -> None:

@@ -55,22 +55,11 @@ def is_enough(settings: Settings, *, are_alike: bool) -> bool:
     return are_alike and settings.backoff is None and settings.eos is None
 
 
-async def find(site: Site, digest: bytes) -> Repeat | None:
-    """Return what a request was, and how it was answered, if that is still true. Raises BackendUnavailable."""
-    if site.backends.are_near:
-        return find_near(site, digest)
-    repeat: Repeat | None = site.kept.peek(digest)
-    if repeat is None:
-        return None
-    about = site.backends.concern(repeat.target)
-    if not site.kept.is_worth_a_look(digest, about):
-        return None
-    version = await site.backends.ask_version(repeat.target)
-    return repeat if site.kept.find(version, digest, about) is repeat else None
+def find(site: Site, digest: bytes) -> Repeat | None:
+    """Return what a request was, and how it was answered, if that is still true: of a database that is near.
 
-
-def find_near(site: Site, digest: bytes) -> Repeat | None:
-    """Return the same of a database that is near."""
+    Raises BackendUnavailable.
+    """
     repeat: Repeat | None = site.kept.peek(digest)
     if repeat is None:
         return None
@@ -80,6 +69,20 @@ def find_near(site: Site, digest: bytes) -> Repeat | None:
         return None
     sender = site.senders.find(of_all, repeat.sent, site.backends.clock())
     return repeat if sender == repeat.sender else None
+
+
+def supposed(site: Site, digest: bytes) -> Repeat | None:
+    """Return the same of a far database, if it is worth a journey to ask (`is_true`) whether it is still true."""
+    repeat: Repeat | None = site.kept.peek(digest)
+    if repeat and site.kept.is_worth_a_look(digest, site.backends.concern(repeat.target)):
+        return repeat
+    return None
+
+
+async def is_true(site: Site, digest: bytes, repeat: Repeat) -> bool:
+    """Tell whether that is how a request is answered now. Raises BackendUnavailable."""
+    version = await site.backends.ask_version(repeat.target)
+    return site.kept.find(version, digest, site.backends.concern(repeat.target)) is repeat
 
 
 def keep(site: Site, grounds: Grounds, request: Request, response: Response, head: bytes, body: bytes) -> None:
