@@ -176,8 +176,8 @@ class FarDatabase(Database, Protocol):
         """
         ...
 
-    async def ask_version(self, parent: str | None = None) -> Hashable:
-        """Return what differs once anything was committed, by whomever: it costs a journey, less than any question.
+    def ask_version(self, parent: str | None = None) -> Awaitable[Hashable]:
+        """Ask for what differs once anything was committed, by whomever: it costs a journey, less than any question.
 
         With a parent, once anything was that concerns the lists below that object: their objects and ACLs, what they
         are in, and memberships.

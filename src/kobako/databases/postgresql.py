@@ -10,8 +10,9 @@ Source: reliability, 4.4.
 
 import logging
 import os
-from collections.abc import Collection, Hashable
+from collections.abc import Awaitable, Collection, Hashable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import msgspec
 
@@ -23,9 +24,9 @@ from kobako.databases.postgresql_foreseen import Declared, tells_page
 from kobako.databases.postgresql_lists import PREPARE_LOCK, lock_at_once
 from kobako.databases.postgresql_optimistic import OptimisticUnit
 from kobako.databases.postgresql_pool import Pool
-from kobako.databases.postgresql_session import ERRORS, Connection, Rows
-from kobako.databases.postgresql_units import AnsweredUnit, QuestionUnit, ReadingUnit, WritingUnit
-from kobako.databases.postgresql_version import Question, Versions
+from kobako.databases.postgresql_session import ERRORS, Connection
+from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, WritingUnit, ask_alone
+from kobako.databases.postgresql_version import Versions
 from kobako.databases.turns import InTurn, Turns
 from kobako.storage.base import Place
 
@@ -69,7 +70,7 @@ class PostgreSQLDatabase:
         self._address = Address(url, has_pooler=transaction_pooler)
         self._clock = clock
         self._pool = Pool(self._connect, connections)
-        self._versions = Versions(self._ask_alone)
+        self._versions = Versions(partial(ask_alone, self._pool))
         self._turns = Turns()
         self._process: int | None = None
         self._declared: Declared = {}
@@ -124,10 +125,10 @@ class PostgreSQLDatabase:
             self._pool, self._clock, self._begin_with(READ), asked, self._declared
         )
 
-    async def ask_version(self, parent: str | None = None) -> Hashable:
-        """Return what differs once anything was committed that concerns some lists, or at all: see the contract."""
+    def ask_version(self, parent: str | None = None) -> Awaitable[Hashable]:
+        """Ask for what differs once anything was committed that concerns some lists, or at all: see the contract."""
         self._check_open()
-        return await self._versions.ask(parent) if self._tells_version else None
+        return self._versions.ask(parent) if self._tells_version else _nobody_can_tell()
 
     async def migrate(self) -> list[str]:
         """Create the schema or bring it up to date; return what was done."""
@@ -156,10 +157,6 @@ class PostgreSQLDatabase:
                 return await unit.storage.epoch() is not None
         except BackendUnavailable:
             return False
-
-    async def _ask_alone(self, question: Question) -> tuple[int, Rows]:
-        async with QuestionUnit(self._pool, self._clock, question) as unit:
-            return unit.made, unit.rows
 
     def _in_turn(
         self, unit: WritingUnit, lists: Collection[Place], emptied: Collection[str]
@@ -213,3 +210,7 @@ class PostgreSQLDatabase:
             if isinstance(error, ERRORS):
                 raise postgresql_connections.told(error, self._address.name) from error
             raise
+
+
+async def _nobody_can_tell() -> None:
+    pass

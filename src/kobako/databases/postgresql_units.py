@@ -17,7 +17,7 @@ from kobako.databases.postgresql_foreseen import AnsweredPermission, AnsweredSto
 from kobako.databases.postgresql_lists import LOCKED, Lists
 from kobako.databases.postgresql_pending import Pending
 from kobako.databases.postgresql_pool import Pool
-from kobako.databases.postgresql_session import Connection, Session
+from kobako.databases.postgresql_session import Connection, Rows, Session
 from kobako.databases.postgresql_version import TOUCH, Question
 from kobako.permission.postgresql import PostgreSQLPermission
 from kobako.storage.base import Place
@@ -64,7 +64,7 @@ class PostgreSQLUnit:
     async def _enter(self) -> None:
         """Begin the transaction. A connection that died while nobody used it is replaced, once."""
         for is_last in (False, True):
-            self._use(await self._take())
+            self._use(await _take(self._pool))
             try:
                 await self._start()
                 return
@@ -93,13 +93,6 @@ class PostgreSQLUnit:
             self.permission = AnsweredPermission(self.session, answers)
         return answers
 
-    async def _take(self) -> Connection:
-        try:
-            return await self._pool.take()
-        except UnfitDatabase as error:
-            # It could not be looked at when it was opened.
-            raise BackendUnavailable(str(error)) from error
-
     def _use(self, connection: Connection) -> None:
         self._connection = connection
         self.session = session = Session(connection)
@@ -126,12 +119,7 @@ class PostgreSQLUnit:
             self._release()
 
     def _release(self) -> None:
-        """Give the connection back, unless something is left on it."""
-        self.session.end()
-        if self.session.is_lost or self._connection.is_in_transaction():
-            self._pool.discard(self._connection)
-        else:
-            self._pool.give_back(self._connection)
+        _release(self._pool, self._connection, self.session)
 
 
 class ReadingUnit(PostgreSQLUnit):
@@ -178,23 +166,40 @@ class AnsweredUnit(ReadingUnit):
         self._release()
 
 
-class QuestionUnit(AnsweredUnit):
-    """A unit of work that asks one question, on a connection of the number `made`."""
+async def ask_alone(pool: Pool, question: Question, *, is_last: bool = False) -> tuple[int, Rows]:
+    """Ask one question, in a snapshot of its own; return the number of the connection (`Pool.made`), and the rows.
 
-    __slots__ = ("_question", "made", "rows")
+    A connection that died while nobody used it is replaced, once. Raises BackendUnavailable.
+    """
+    session = Session(connection := await _take(pool))
+    # Once it has a connection: one that is new says that the server may have failed.
+    made = pool.made
+    try:
+        return made, await session.run(*question)
+    except BackendUnavailable:
+        if is_last or not session.is_lost:
+            raise
+    finally:
+        _release(pool, connection, session)
+    pool.discard_idle()
+    return await ask_alone(pool, question, is_last=True)
 
-    def __init__(self, pool: Pool, clock: Clock, question: Question) -> None:
-        super().__init__(pool, clock, "")
-        self._question = question
 
-    def _use(self, connection: Connection) -> None:
-        self._connection = connection
-        self.session = Session(connection)
+async def _take(pool: Pool) -> Connection:
+    try:
+        return await pool.take()
+    except UnfitDatabase as error:
+        # It could not be looked at when it was opened.
+        raise BackendUnavailable(str(error)) from error
 
-    async def _start(self) -> None:
-        # Once it has a connection: one that is new says that the server may have failed.
-        self.made = self._pool.made
-        self.rows = await self.session.run(*self._question)
+
+def _release(pool: Pool, connection: Connection, session: Session) -> None:
+    """Give a connection back, unless something is left on it."""
+    session.end()
+    if session.is_lost or connection.is_in_transaction():
+        pool.discard(connection)
+    else:
+        pool.give_back(connection)
 
 
 class WritingUnit(PostgreSQLUnit):

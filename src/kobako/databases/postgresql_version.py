@@ -65,17 +65,17 @@ class Versions:
         self._ask = ask
         self._known: dict[str | None, ListsVersion] = {}
 
-    async def ask(self, parent: str | None) -> Hashable:
-        """Return the version of the lists below an object, or of everything; None where nobody can tell.
+    def ask(self, parent: str | None) -> Awaitable[Hashable]:
+        """Ask for the version of the lists below an object, or of everything; None where nobody can tell.
 
-        Who comes while it is asked for is told with the next one. Raises BackendUnavailable.
+        Who comes while it is asked for is told with the next one. Awaited, it raises BackendUnavailable.
         """
         known = self._known.get(parent)
         if known is None:
             if len(self._known) >= MOST_HEARD:
                 self._known.clear()
             known = self._known[parent] = ListsVersion(self._ask, parent)
-        return await known.looks.look()
+        return known.looks.look()
 
 
 class ListsVersion:

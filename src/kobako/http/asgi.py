@@ -103,7 +103,8 @@ def again(site: Site, digest: bytes) -> Repeat | Asking | None:
 
 
 async def _if_true(site: Site, digest: bytes, supposed: Repeat, began: float) -> Repeat | None:
-    return _logged(site, supposed, began) if await repeats.is_true(site, digest, supposed) else None
+    version = await site.backends.ask_version(supposed.target)
+    return _logged(site, supposed, began) if repeats.is_true(site, digest, supposed, version) else None
 
 
 def _logged(site: Site, known: Repeat, began: float) -> Repeat:

@@ -72,16 +72,15 @@ def find(site: Site, digest: bytes) -> Repeat | None:
 
 
 def supposed(site: Site, digest: bytes) -> Repeat | None:
-    """Return the same of a far database, if it is worth a journey to ask (`is_true`) whether it is still true."""
+    """Return the same of a far database, if it is worth a journey to ask for its version (`is_true`)."""
     repeat: Repeat | None = site.kept.peek(digest)
     if repeat and site.kept.is_worth_a_look(digest, site.backends.concern(repeat.target)):
         return repeat
     return None
 
 
-async def is_true(site: Site, digest: bytes, repeat: Repeat) -> bool:
-    """Tell whether that is how a request is answered now. Raises BackendUnavailable."""
-    version = await site.backends.ask_version(repeat.target)
+def is_true(site: Site, digest: bytes, repeat: Repeat, version: Hashable) -> bool:
+    """Tell whether that is how a request is answered in a version."""
     return site.kept.find(version, digest, site.backends.concern(repeat.target)) is repeat
 
 

@@ -195,9 +195,10 @@ class Backends:
         """Return the object whose lists an answer about a target is about; None for what may be about everything."""
         return target.place.parent if target.resource.name in self.resources else None
 
-    async def ask_version(self, target: Target) -> Hashable:
-        """Ask a far database for the version of what concerns a list. Raises BackendUnavailable."""
-        return await self._far.ask_version(self.concern(target)) if self._far else None
+    def ask_version(self, target: Target) -> Awaitable[Hashable]:
+        """Ask a far database for the version of what concerns a list. Raises BackendUnavailable, awaited as well."""
+        assert self._far is not None
+        return self._far.ask_version(self.concern(target))
 
     def begin(
         self,
