@@ -22,6 +22,9 @@ DEPENDENCIES := pyproject.toml constraints.txt
 export TMPDIR := $(CURDIR)/.cache/tmp
 $(shell mkdir -p .cache/tmp)
 
+# Of the hundreds of servers that are started, not each compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # pip asks for the version of rustc, and a rustup that was never used would make its folder for that.
 ifeq ($(wildcard $(HOME)/.rustup),)
 export RUSTUP_HOME ?= $(CURDIR)/.cache/rustup

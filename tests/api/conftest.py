@@ -13,6 +13,7 @@ import pytest
 from tests.plugins.everything import with_every_plugin
 from tests.servers.modes import Served
 from tests.servers.postgresql import empty
+from tests.servers.sqlite import QuickSQLite
 from tests.servers.valkey import Valkey
 
 from kobako.app import App
@@ -40,10 +41,10 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sqlite_databases(migrated: Path, tmp_path: Path) -> Make:
     numbers = itertools.count()
 
-    def make(clock: Clock) -> SQLiteDatabase:
+    def make(clock: Clock) -> QuickSQLite:
         path = tmp_path / f"{next(numbers)}.db"
         shutil.copy(migrated, path)
-        return SQLiteDatabase(path, clock)
+        return QuickSQLite(path, clock)
 
     return make
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+from tests.servers.sqlite import QuickSQLite
+
 from kobako.app import App, milliseconds
 from kobako.databases.base import Clock, Database
 from kobako.databases.memory import MemoryDatabase
@@ -48,4 +50,4 @@ class Backends:
             each.unlink()
         path = self.folder / f"world{next(self._numbers)}.db"
         shutil.copy(self._template, path)
-        return SQLiteDatabase(path, clock)
+        return QuickSQLite(path, clock)
