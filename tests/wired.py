@@ -5,6 +5,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote
 
+from kobako.http.asgi import Supposed
 from kobako.protocol.messages import Request, Response
 from kobako.testing.client import Client
 
@@ -71,9 +72,10 @@ class Wired(Client):
         # Each second one as with something around the app: then that is asked, not the app.
         Wired.turns += 1
         known = self.app.again(digest) if digest and Wired.turns % 2 else None
-        if callable(known):
+        if isinstance(known, Supposed):
             try:
-                known = await known()
+                await known.version
+                known = known.told()
             except Exception as error:
                 known, cycle.refused = None, error
         if known:

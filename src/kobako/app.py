@@ -147,10 +147,10 @@ class App:
         if self._metrics:
             self._metrics.close()
 
-    def again(self, digest: bytes) -> Repeat | asgi.Asking | None:
+    def again(self, digest: bytes) -> Repeat | asgi.Supposed | None:
         """Return how a request is answered that came before, of which this is the digest; None where it is read.
 
-        Where the database is to be asked, first, return what does it.
+        Where the database is to be asked, first, it is supposed until that has told.
         """
         return asgi.again(self.site, digest) if type(self).__call__ is App.__call__ else None
 

@@ -7,8 +7,7 @@ Source: reliability, I24 to I26; RFC 9112.
 """
 
 import hashlib
-from asyncio import AbstractEventLoop, Task, TimerHandle, Transport
-from collections.abc import Awaitable, Callable
+from asyncio import AbstractEventLoop, Future, TimerHandle, Transport
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
@@ -133,7 +132,7 @@ class Asking(NamedTuple):
 
     digest: bytes
     data: bytes
-    task: Task[None]
+    supposed: Any
 
 
 class Connection(HttpToolsProtocol):
@@ -269,24 +268,27 @@ class Connection(HttpToolsProtocol):
         if known is None:
             return False
         self._wait_no_longer()
-        if callable(known):
-            self._asking = Asking(digest, data, self.loop.create_task(self._ask(known)))
+        if hasattr(known, "told"):
+            self._asking = Asking(digest, data, known)
+            known.version.add_done_callback(self._tell)
         else:
             self._answer_again(known)
         return True
 
-    async def _ask(self, ask: Callable[[], Awaitable[Any]]) -> None:
-        """Wait for an answer that was given before; what has none, or another one by now, is read."""
-        known, refused = None, None
+    def _tell(self, _: Future[Any]) -> None:
+        """Answer as before, where the app says so once it has a version; what has no answer is read."""
+        asking, self._asking = self._asking, None
+        if asking is None:
+            # It was read instead, or the client has gone.
+            return
         try:
-            known = await ask()
+            known, refused = asking.supposed.told(), None
         except Exception as error:
-            refused = error
-        asked, self._asking = self._asking, None
+            known, refused = None, error
         if known:
             self._answer_again(known)
-        elif asked:
-            self._read(asked.data, asked.digest, refused)
+        else:
+            self._read(asking.data, asking.digest, refused)
 
     def _answer_again(self, known: Any) -> None:
         self._answered_at = self.loop.time()
@@ -302,7 +304,7 @@ class Connection(HttpToolsProtocol):
     def _ask_no_longer(self) -> "Asking | None":
         asked, self._asking = self._asking, None
         if asked:
-            asked.task.cancel()
+            asked.supposed.version.cancel()
         return asked
 
     def send_400_response(self, msg: str) -> None:

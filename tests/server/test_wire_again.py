@@ -250,6 +250,19 @@ async def test_the_app_is_asked(settings: Settings, monkeypatch: pytest.MonkeyPa
 # Where it has to be asked whether an answer is still true.
 
 
+class Supposed:
+    """An answer that may be true."""
+
+    def __init__(self, version: asyncio.Future[bool]) -> None:
+        self.version = version
+        self.tells = 0
+
+    def told(self) -> Known | None:
+        """Return it, if it is."""
+        self.tells += 1
+        return Known() if self.version.result() else None
+
+
 class Asking(Remembering):
     """An app that finds out when it is let."""
 
@@ -257,18 +270,20 @@ class Asking(Remembering):
         super().__init__()
         self.said: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.refused = list[Exception | None]()
-        self.cancelled = 0
+        self.supposed = list[Supposed]()
 
-    def again(self, digest: bytes) -> Any:
-        """Return what asks, once something was answered."""
-        return self._ask if digest in self.known else None
+    def again(self, digest: bytes) -> "Supposed | None":
+        """Suppose what was answered before."""
+        if digest not in self.known:
+            return None
+        supposed = Supposed(asyncio.shield(self.said))
+        self.supposed.append(supposed)
+        return supposed
 
-    async def _ask(self) -> Known | None:
-        try:
-            return Known() if await asyncio.shield(self.said) else None
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
+    @property
+    def cancelled(self) -> int:
+        """How many do not wait any more."""
+        return sum(each.version.cancelled() for each in self.supposed)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.refused.append(send.__self__.refused)

@@ -176,7 +176,7 @@ class FarDatabase(Database, Protocol):
         """
         ...
 
-    def ask_version(self, parent: str | None = None) -> Awaitable[Hashable]:
+    def ask_version(self, parent: str | None = None) -> "asyncio.Future[Hashable]":
         """Ask for what differs once anything was committed, by whomever: it costs a journey, less than any question.
 
         With a parent, once anything was that concerns the lists below that object: their objects and ACLs, what they

@@ -8,9 +8,10 @@ a pooler may stand in between.
 Source: reliability, 4.4.
 """
 
+import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Collection, Hashable
+from collections.abc import Collection, Hashable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
@@ -125,10 +126,14 @@ class PostgreSQLDatabase:
             self._pool, self._clock, self._begin_with(READ), asked, self._declared
         )
 
-    def ask_version(self, parent: str | None = None) -> Awaitable[Hashable]:
+    def ask_version(self, parent: str | None = None) -> "asyncio.Future[Hashable]":
         """Ask for what differs once anything was committed that concerns some lists, or at all: see the contract."""
         self._check_open()
-        return self._versions.ask(parent) if self._tells_version else _nobody_can_tell()
+        if self._tells_version:
+            return self._versions.ask(parent)
+        nobody: asyncio.Future[Hashable] = asyncio.get_running_loop().create_future()
+        nobody.set_result(None)
+        return nobody
 
     async def migrate(self) -> list[str]:
         """Create the schema or bring it up to date; return what was done."""
@@ -210,7 +215,3 @@ class PostgreSQLDatabase:
             if isinstance(error, ERRORS):
                 raise postgresql_connections.told(error, self._address.name) from error
             raise
-
-
-async def _nobody_can_tell() -> None:
-    pass

@@ -9,6 +9,7 @@ snapshot that is as it was spares the look at the rows.
 Source: design, "The walk of a request"; reliability, S1 and P6.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -65,7 +66,7 @@ class Versions:
         self._ask = ask
         self._known: dict[str | None, ListsVersion] = {}
 
-    def ask(self, parent: str | None) -> Awaitable[Hashable]:
+    def ask(self, parent: str | None) -> "asyncio.Future[Hashable]":
         """Ask for the version of the lists below an object, or of everything; None where nobody can tell.
 
         Who comes while it is asked for is told with the next one. Awaited, it raises BackendUnavailable.

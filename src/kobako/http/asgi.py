@@ -5,10 +5,11 @@ Source: HTTP API, sections 1.5 and 2.3; ASGI 3.
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from asyncio import Future
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache, partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
 from kobako.databases.base import BackendUnavailable
@@ -23,8 +24,23 @@ from kobako.protocol.messages import MAX_HEADER_SIZE, MAX_HEADERS, MAX_QUERY, Re
 
 Scope = MutableMapping[str, Any]
 
-Asking = Callable[[], Awaitable[Repeat | None]]
-"""Asks whether a request is answered as before, and if so returns how, and logs it. Raises BackendUnavailable."""
+
+class Supposed(NamedTuple):
+    """A request that is answered as before, if the version that is asked for is that of the answer."""
+
+    site: Site
+    digest: bytes
+    repeat: Repeat
+    began: float
+    version: Future[Hashable]
+
+    def told(self) -> Repeat | None:
+        """Return how it is answered, and log it, once the version is there; None where it has to be read.
+
+        Raises BackendUnavailable.
+        """
+        is_true = repeats.is_true(self.site, self.digest, self.repeat, self.version.result())
+        return _logged(self.site, self.repeat, self.began) if is_true else None
 
 
 class Exchange(Protocol):
@@ -84,27 +100,22 @@ async def serve(site: Site, scope: Scope, receive: Receive, send: Send) -> None:
     await _send(request, response, receive, send, incoming, keep)
 
 
-def again(site: Site, digest: bytes) -> Repeat | Asking | None:
+def again(site: Site, digest: bytes) -> Repeat | Supposed | None:
     """Return how a request is answered that came before, and log it; None where it has to be read.
 
-    Where a far database is to be asked, first, return what does it.
+    A far database is asked first: it is supposed until that has told.
     """
     began = time.perf_counter()
     if not site.repeats:
         return None
-    if not site.backends.are_near:
-        known = repeats.supposed(site, digest)
-        return partial(_if_true, site, digest, known, began) if known else None
     try:
-        known = repeats.find(site, digest)
+        if site.backends.are_near:
+            known = repeats.find(site, digest)
+            return _logged(site, known, began) if known else None
+        known = repeats.supposed(site, digest)
+        return Supposed(site, digest, known, began, site.backends.ask_version(known.target)) if known else None
     except BackendUnavailable:
         return None
-    return _logged(site, known, began) if known else None
-
-
-async def _if_true(site: Site, digest: bytes, supposed: Repeat, began: float) -> Repeat | None:
-    version = await site.backends.ask_version(supposed.target)
-    return _logged(site, supposed, began) if repeats.is_true(site, digest, supposed, version) else None
 
 
 def _logged(site: Site, known: Repeat, began: float) -> Repeat:
@@ -115,7 +126,10 @@ def _logged(site: Site, known: Repeat, began: float) -> Repeat:
 
 async def _answered_before(site: Site, digest: bytes) -> Repeat | None:
     known = again(site, digest)
-    return await known() if callable(known) else known
+    if isinstance(known, Supposed):
+        await known.version
+        return known.told()
+    return known
 
 
 def _require_measure(scope: Scope) -> None:

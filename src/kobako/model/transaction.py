@@ -3,6 +3,7 @@
 Source: objects, 20.2; design, "The walk of a request".
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Hashable, Set
 from contextlib import AbstractAsyncContextManager
@@ -195,7 +196,7 @@ class Backends:
         """Return the object whose lists an answer about a target is about; None for what may be about everything."""
         return target.place.parent if target.resource.name in self.resources else None
 
-    def ask_version(self, target: Target) -> Awaitable[Hashable]:
+    def ask_version(self, target: Target) -> "asyncio.Future[Hashable]":
         """Ask a far database for the version of what concerns a list. Raises BackendUnavailable, awaited as well."""
         assert self._far is not None
         return self._far.ask_version(self.concern(target))
