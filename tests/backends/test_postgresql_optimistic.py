@@ -9,7 +9,7 @@ import pytest
 from tests.servers import modes
 from tests.servers.modes import Served
 
-from kobako.databases.base import BackendUnavailable, Foreseen, NotForeseen, Sought, TryAgain, Unit, attempts
+from kobako.databases.base import BackendUnavailable, Foreseen, NotForeseen, Outdated, Sought, TryAgain, Unit, attempts
 from kobako.databases.connections import Connections
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_optimistic import OptimisticUnit
@@ -274,6 +274,10 @@ async def test_what_fails_is_undone_whole_or_in_part(database: PostgreSQLDatabas
         async with unit.savepoint():
             await write(unit, 2)
     assert (await get(database, "r1")).text == '{"n":2}'
+    # It was told what was remembered: that nothing is written says nothing of it.
+    with pytest.raises(Outdated):
+        async with begin(database):
+            pass
     async with begin(database):
         pass
     with pytest.raises(BackendUnavailable):

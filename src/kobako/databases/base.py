@@ -61,6 +61,13 @@ class NotForeseen(Exception):
     """
 
 
+class Outdated(NotForeseen):
+    """A unit that had its answers from what was known before did not end in a write that says that they are true.
+
+    Nothing was kept: begin the same anew, which asks.
+    """
+
+
 class UnfitDatabase(Exception):
     """The database cannot be served as it is: too old, in an unsafe place, of another version. Says which and why."""
 

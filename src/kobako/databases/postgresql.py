@@ -25,6 +25,7 @@ from kobako.databases.postgresql_foreseen import Declared, tells_page
 from kobako.databases.postgresql_lists import PREPARE_LOCK, lock_at_once
 from kobako.databases.postgresql_optimistic import OptimisticUnit
 from kobako.databases.postgresql_pool import Pool
+from kobako.databases.postgresql_remembered import Remembered
 from kobako.databases.postgresql_session import ERRORS, Connection
 from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, WritingUnit, ask_alone
 from kobako.databases.postgresql_version import Versions
@@ -73,6 +74,7 @@ class PostgreSQLDatabase:
         self._pool = Pool(self._connect, connections)
         self._versions = Versions(partial(ask_alone, self._pool))
         self._turns = Turns()
+        self._remembered = Remembered()
         self._process: int | None = None
         self._declared: Declared = {}
         self._is_fit = False
@@ -114,7 +116,7 @@ class PostgreSQLDatabase:
             asked = msgspec.structs.replace(asked, selection=None)
             place = self._only(asked, lists, emptied)
             if place and asked.is_all:
-                return InTurn(self._turns, place, OptimisticUnit(self._pool, self._clock, asked))
+                return InTurn(self._turns, place, OptimisticUnit(self._pool, self._clock, asked, self._remembered))
             lock = lock_at_once(place) if place else None
             unit = WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked, lock)
             return self._in_turn(unit, lists, emptied)
@@ -166,10 +168,12 @@ class PostgreSQLDatabase:
     def _in_turn(
         self, unit: WritingUnit, lists: Collection[Place], emptied: Collection[str]
     ) -> AbstractAsyncContextManager[AnyUnit]:
+        forget = partial(self._remembered.forget, lists)
         if len(lists) > 1 or emptied:
+            forget()
             return unit
         [place] = lists
-        return InTurn(self._turns, place, unit)
+        return InTurn(self._turns, place, unit, forget)
 
     def _only(self, asked: Foreseen, lists: Collection[Place], emptied: Collection[str]) -> Place | None:
         """Return the one list that a unit writes, if that is the one it is asked about."""

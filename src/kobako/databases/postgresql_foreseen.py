@@ -12,7 +12,7 @@ from typing import Any, Final
 from kobako.databases.base import Clock, Foreseen, NotForeseen
 from kobako.databases.postgresql_lists import Lists, State
 from kobako.databases.postgresql_questions import MOST_ACES, of_one, of_several, of_user, page_of
-from kobako.databases.postgresql_session import Session
+from kobako.databases.postgresql_session import Rows, Session
 from kobako.databases.shards import shard
 from kobako.permission.base import Acl
 from kobako.permission.postgresql import PostgreSQLPermission
@@ -49,6 +49,8 @@ class Answers:
         if listed := found["list"]:
             self.state, self.mark = _state(listed[0]), listed[0][-1]
         self.version: str | None = found["version"][0][-1] if found["version"] else None
+        self.above: str | None = found["above"][0][-1] if found["above"] else None
+        """The same of the rows above the list, of ACLs and groups."""
         self._asked = asked
         self._are_true = True
         self._groups = frozenset(principal for principal, *_ in found["group"])
@@ -113,6 +115,14 @@ class Answers:
     def forget_permissions(self) -> None:
         """Forget all about ACLs and groups."""
         self._are_true = False
+
+
+async def ask_to_write(session: Session, asked: Foreseen) -> Rows:
+    """Return the rows that answer what is asked of one object, or list, that is to be written; with the marks above."""
+    shards = {shard(uri) for uri in asked.uris}
+    if len(asked.objects) > 1 or len(shards) != 1:
+        return await session.run(*of_several(asked))
+    return await session.run(*of_one(asked, shards.pop(), None, has_list=True, has_above=True))
 
 
 async def ask(session: Session, asked: Foreseen, declared: Declared, *, has_list: bool = False) -> Answers:

@@ -140,6 +140,10 @@ class Lists:
         """Note what the row of a list says that stays as it is."""
         self._states[place] = state
 
+    def last(self, place: Place) -> State:
+        """Return what was noted last of a list of which something was."""
+        return self._states[place]
+
     def known(self) -> Known:
         """Return what is known, to go back to it when a part is undone: locks taken meanwhile are gone, too."""
         return self._states.copy(), self._made.copy(), self.written.copy()

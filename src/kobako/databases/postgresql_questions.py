@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from kobako.databases.base import Foreseen
-from kobako.databases.postgresql_version import Question, and_version
+from kobako.databases.postgresql_version import Question, and_above, and_version
 from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED
 from kobako.protocol.selection import EVERYTHING
@@ -110,7 +110,9 @@ def page_of(asked: Foreseen, place: Place, indexes: Sequence[str]) -> sql.Statem
     return sql.page(PLANNED, place.parent, place.resource, asked.selection or EVERYTHING, indexes, before)
 
 
-def of_one(asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, has_list: bool) -> Question:
+def of_one(
+    asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, has_list: bool, has_above: bool = False
+) -> Question:
     """Return the question about one list, or one object: the ACLs are all in one shard."""
     place, sought = asked.place or NOWHERE, asked.objects[:1]
     statement = statement_of_one(
@@ -120,9 +122,7 @@ def of_one(asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, h
         has_page=page is not None,
         has_list=has_list,
     )
-    return and_version(
-        asked,
-        statement.replace("{page}", page[0]) if page else statement,
+    values = (
         *(shard_of_acls, list(asked.principals)),
         *(shard(place.parent), place.parent, place.resource),
         *[part for each in sought for part in (each.id, each.uri)],
@@ -130,6 +130,9 @@ def of_one(asked: Foreseen, shard_of_acls: str, page: sql.Statement | None, *, h
         *asked.uris,
         *(page[1] if page else ()),
     )
+    if has_above:
+        return and_above(statement, values, place.parent)
+    return and_version(asked, statement.replace("{page}", page[0]) if page else statement, *values)
 
 
 def of_user(asked: Foreseen) -> Question:

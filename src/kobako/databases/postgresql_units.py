@@ -87,11 +87,15 @@ class PostgreSQLUnit:
             answers = await ask(self.session, self._asked, self._declared, has_list=is_locked)
             if self.is_snapshot and answers.version:
                 self.version = made, answers.version
-            if (self.is_snapshot or is_locked) and self._asked.place and answers.state:
-                self.lists.learn(self._asked.place, answers.state)
-            self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
-            self.permission = AnsweredPermission(self.session, answers)
+            self._take_in(answers, is_fixed=self.is_snapshot or is_locked)
         return answers
+
+    def _take_in(self, answers: Answers, *, is_fixed: bool) -> None:
+        """Have answers, in which the state of the list `is_fixed`, or not."""
+        if is_fixed and self._asked and self._asked.place and answers.state:
+            self.lists.learn(self._asked.place, answers.state)
+        self.storage = AnsweredStorage(self.session, self.lists, self._clock, answers)
+        self.permission = AnsweredPermission(self.session, answers)
 
     def _use(self, connection: Connection) -> None:
         self._connection = connection

@@ -122,6 +122,26 @@ def and_version(asked: Foreseen, statement: str, *values: Any) -> Question:
     )
 
 
+def and_above(statement: str, values: Sequence[Any], parent: str) -> Question:
+    """Return a question that asks for the marks above the lists below an object, too, in a row 'above'."""
+    parents = lineage(parent)[1:]
+    marks = above(len(parents), len(values))
+    return f"{statement} UNION ALL SELECT 'above', NULL, NULL, NULL, NULL, {marks}", *values, *_keys(parents)
+
+
+def if_above(parent: str, before: int, marks: str) -> tuple[str, tuple[str, ...]]:
+    """Return the condition that those marks are what they were, and its values, which come after so many others."""
+    parents = lineage(parent)[1:]
+    return f" AND {above(len(parents), before)} = ${before + 2 * len(parents) + 1}::text", (*_keys(parents), marks)
+
+
+@lru_cache(64)
+def above(parents: int, before: int) -> str:
+    """Return the text for the marks of ACLs and groups above a list that is in so many others."""
+    marks = [_MARKS.format(before + 2 * n + 1, before + 2 * n + 2, _WITHOUT_LAST) for n in range(parents)]
+    return f"concat_ws('/', {', '.join([_OF_ALL, *marks])})"
+
+
 def _of_lists(parents: Sequence[str]) -> Question:
     """Return the question for the snapshot, and the marks of lists."""
     return f"SELECT {_SNAPSHOT}, {_marks(len(parents), 0)} WHERE {_TELLS}", *_keys(parents)

@@ -6,6 +6,7 @@ database has not to wake them all. A unit that writes several lists takes no tur
 Source: reliability, 4.4 step 3.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Generic, TypeVar
@@ -44,13 +45,20 @@ class Turns:
 
 
 class InTurn(Generic[U]):
-    """A unit of work that begins when it is its turn."""
+    """A unit of work that begins when it is its turn; `then` is called before the next one's."""
 
-    __slots__ = ("_place", "_turns", "unit")
+    __slots__ = ("_place", "_then", "_turns", "unit")
 
-    def __init__(self, turns: Turns, place: Place, unit: AbstractAsyncContextManager[U]) -> None:
+    def __init__(
+        self,
+        turns: Turns,
+        place: Place,
+        unit: AbstractAsyncContextManager[U],
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
         self._turns = turns
         self._place = place
+        self._then = then
         self.unit = unit
 
     async def __aenter__(self) -> U:
@@ -67,4 +75,5 @@ class InTurn(Generic[U]):
         try:
             await self.unit.__aexit__(kind, error, trace)
         finally:
+            self._then()
             self._turns.leave(self._place)

@@ -6,7 +6,7 @@ Source: design, "The walk of a request"; HTTP API, sections 12.3 and 12.4.
 from collections.abc import Awaitable, Collection, Hashable
 from typing import Any
 
-from kobako.databases.base import NotForeseen, attempts
+from kobako.databases.base import NotForeseen, Outdated, attempts
 from kobako.http import (
     asking,
     batches,
@@ -112,6 +112,8 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
             is_committed = True
         except Absent as absent:
             await implied.create(site, absent)
+        except Outdated:
+            continue
         except NotForeseen:
             expected = foresight.and_more(site, steps, expected)
     await site.listeners.after_commit(tx)

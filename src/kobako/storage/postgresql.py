@@ -27,7 +27,7 @@ KNOWN = f"SELECT 1 FROM objects WHERE {THIS} AND id = $4"
 
 _KEYS = ", ".join(keys.COLUMNS)
 
-_PUT_LIST = f"list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS}%s RETURNING 1)"
+_PUT_LIST = f"list AS (UPDATE lists SET last_modified = $6, open = true WHERE {THIS}%s RETURNING xmin::text AS mark)"
 
 _PUT = """
     INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
