@@ -220,9 +220,8 @@ async def test_what_another_user_was_told_since_does_not_make_the_old_true(
     async with other.begin([COLLECTIONS]) as unit:
         await unit.permission.replace(COLLECTION, {"write": ["user"]})
     somebody = frozenset({"somebody", "system.Everyone", "system.Authenticated"})
-    async with database.foresee(
-        msgspec.structs.replace(CREATED, user="somebody", principals=somebody), [RECORDS]
-    ) as unit:
+    theirs = msgspec.structs.replace(CREATED, user="somebody", principals=somebody)
+    async with database.foresee(theirs, [RECORDS]) as unit:
         await unit.storage.put(RECORDS, "new", "{}")
     async with database.foresee(WRITTEN, [RECORDS]) as unit:
         assert await unit.permission.granted(["user"], [COLLECTION]) == {(COLLECTION, "write")}
@@ -368,7 +367,25 @@ def test_it_is_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(10):
         remembered.learn(question("r", Place("record", f"/{number}")), [], 1, marks, state)
         assert len(remembered._lists) <= 3
-    assert remembered.recall(question("r", Place("record", "/9")), 1)
+    last = question("r", Place("record", "/9"))
+    assert remembered.recall(last, 1)
+    for _ in range(3):
+        remembered.learn(last, [], 1, marks, state)
+        remembered.wrote(last, Stored("r", 2, "{}"), marks, state, has_acl=False)
+    remembered.is_no_use(last)
+    remembered.learn(last, [], 1, marks, state)
+    remembered.forget([*remembered._lists])
+    assert remembered._bytes == 0
+
+
+def test_who_was_right_once_is_not_taken_to_be_so_ever_after() -> None:
+    remembered, asked = Remembered(), question("r1")
+    for _ in range(3):
+        remembered.was_wrong(asked)
+    remembered.was_right(asked)
+    remembered.was_wrong(asked)
+    remembered.learn(asked, [], 1, Marks("1", "2"), State(1, True))
+    assert [remembered.recall(asked, 1) is not None for _ in range(8)] == [False] * 7 + [True]
 
 
 def test_a_pause_has_an_end() -> None:

@@ -109,13 +109,15 @@ class Remembered:
             self._keep(known, asked, (*[each for each in before if each[0] != "object"], row))
 
     def was_right(self, asked: Foreseen) -> None:
-        """Note that what was recalled was still true."""
-        if asked.place is not None:
-            self._pauses.pop(asked.place, None)
+        """Note that what was recalled was still true. It may have been by chance, where several write by turns."""
+        if asked.place in self._pauses:
+            self._pauses[asked.place] = self._pauses[asked.place][0] // 2, 0
 
     def was_wrong(self, asked: Foreseen) -> None:
         """Note that somebody else has written the list, or above it."""
         if asked.place is not None:
+            if len(self._pauses) >= MOST_LISTS:
+                self._pauses.clear()
             pause = min(2 * self._pauses.get(asked.place, (0, 0))[0] + 1, LONGEST_PAUSE)
             self._pauses[asked.place] = pause, pause
             self.forget([asked.place])
