@@ -147,6 +147,40 @@ async def test_who_comes_too_late_writes_under_the_lock_and_so_do_the_next(
     await server.close()
 
 
+async def test_who_writes_on_takes_one_and_is_refused_by_what_is_true_now(
+    client: Client, asked: list[str], served: Served
+) -> None:
+    """Whatever other servers have done since, with the object or with a right."""
+    ann = client.as_user("ann")
+    user = (await ann.get("/")).json["user"]["id"]
+    await client.patch("/buckets/b/collections/c", permissions={"write": [user]})
+    # The first makes her one of the writers of the object itself: that is read again.
+    for journeys in (2, 2, 1, 1):
+        asked.clear()
+        answer = await ann.put(ONE, {"title": "theirs"})
+        assert (answer.status, len(asked)) == (200, journeys)
+    server = PostgreSQLDatabase(served.url("app0"), Clock())
+    await server.open()
+    records = Place("record", "/buckets/b/collections/c")
+
+    async def elsewhere() -> str:
+        async with server.begin([records]) as unit:
+            new = await unit.storage.put(records, "r", jsontext.encode({"title": "other"}))
+        return f'"{new.last_modified}"'
+
+    answer = await ann.put(ONE, {"title": "in time"}, headers={"If-Match": await elsewhere()})
+    assert answer.status == 200
+    await elsewhere()
+    assert (await ann.put(ONE, {"title": "late"}, headers={"If-Match": f'"{answer.etag}"'})).status == 412
+    async with server.begin([Place("collection", "/buckets/b")]) as unit:
+        for uri in ("/buckets/b/collections/c", ONE):
+            await unit.permission.replace(uri, {"write": []})
+    for _ in range(2):
+        assert (await ann.put(ONE, {"title": "intruder"})).status == 403
+    assert (await client.get(ONE)).data["title"] == "other"
+    await server.close()
+
+
 @pytest.mark.parametrize("methods", [("PATCH",), ("PATCH", "POST"), ("PATCH", "DELETE")])
 async def test_of_one_process_nobody_comes_too_late(client: Client, asked: list[str], methods: tuple[str, ...]) -> None:
     """Nor where others take the lock."""

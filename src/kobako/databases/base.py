@@ -179,7 +179,7 @@ class FarDatabase(Database, Protocol):
         """Begin a unit of work as `begin` does, which has the answers to what is foreseen when it begins.
 
         Where this is all, it may raise NotForeseen: for anything else, and where it writes, at its exit if what it was
-        told has changed. Nothing of it is kept then.
+        told has changed, or (Outdated) if nobody knows whether it has. Nothing of it is kept then.
         """
         ...
 
