@@ -1,6 +1,7 @@
 """What PostgreSQL alone makes of a PUT: pgbench sends the statements that Kobako sends, as fast as it can.
 
-The statements are those of one PUT, written down while a Kobako in this process does it. pgbench does what Kobako does
+The statements are those of one PUT of a record that Kobako has not read before, written down while a Kobako in this
+process does it (where it has, it spares the first one). pgbench does what Kobako does
 between them and no more: it takes the version of the list and adds one, and the mark by which it writes only if nobody
 else has. Of several connections most find that somebody has: what counts is what is written.
 """
@@ -78,10 +79,10 @@ async def _written_down(kobako: KobakoPostgreSQL) -> tuple[list[Statement], int]
         async with server.stock_app(stock.load(kobako.folder / "kobako.ini", {})) as app:
             body = jsontext.encode({"data": dataset.record(7)}).encode()
             headers = {each.lower(): value for each, value in login(dataset.OWNER).items()}
-            request = Request(method="PUT", path=f"{records_of('writes')}/{ID}", headers=headers, body=body)
-            for _ in range(2):
-                # The first one makes a connection, with what is asked on that.
+            # The first one makes a connection, with what is asked on that; of another record, so that this is read.
+            for id in (dataset.id_of(8), ID):
                 statements.clear()
+                request = Request(method="PUT", path=f"{records_of('writes')}/{id}", headers=headers, body=body)
                 answer = await app.answer(request)
                 # Listeners are told of the last statement once the loop has its turn.
                 await asyncio.sleep(0)
