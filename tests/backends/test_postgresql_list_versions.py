@@ -226,9 +226,9 @@ async def test_whoever_changes_tables_can_say_so(database: PostgreSQLDatabase, e
     assert await concerned(database, change()) == ALL
 
 
-async def test_a_snapshot_that_is_as_it_was_spares_the_look_at_rows(
-    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def found(database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The questions that are asked for versions."""
     found = list[Any]()
     ask = database._versions._ask
 
@@ -237,6 +237,12 @@ async def test_a_snapshot_that_is_as_it_was_spares_the_look_at_rows(
         return await ask(question)
 
     monkeypatch.setattr(database._versions, "_ask", noted)
+    return found
+
+
+async def test_a_snapshot_that_is_as_it_was_spares_the_look_at_rows(
+    database: PostgreSQLDatabase, found: list[Any]
+) -> None:
     for _ in range(5):
         await database.ask_version(RECORDS.parent)
     assert found[0] != SNAPSHOT
@@ -250,16 +256,8 @@ async def test_a_snapshot_that_is_as_it_was_spares_the_look_at_rows(
 
 
 async def test_while_much_is_committed_rows_are_looked_at_at_once(
-    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
+    database: PostgreSQLDatabase, found: list[Any]
 ) -> None:
-    found = list[Any]()
-    ask = database._versions._ask
-
-    async def noted(question: Any) -> Any:
-        found.append(question)
-        return await ask(question)
-
-    monkeypatch.setattr(database._versions, "_ask", noted)
     for number in range(5):
         await put(database, f"r{number}", place=OTHERS)
         await database.ask_version(RECORDS.parent)

@@ -38,14 +38,13 @@ _SAY_NOTHING: Final = (NotForeseen, PutAside, BackendUnavailable)
 class OptimisticUnit(WritingUnit):
     """A unit of work that writes one object of the list it is asked about, and its ACL, if nobody else does."""
 
-    __slots__ = ("_is_recalled", "_made", "_mark", "_marks", "_remembered")
+    __slots__ = ("_is_recalled", "_mark", "_marks", "_remembered")
     _asked: Foreseen
 
     def __init__(self, pool: Pool, clock: Clock, asked: Foreseen, remembered: Remembered) -> None:
         super().__init__(pool, clock, "", asked=asked)
         self._remembered = remembered
         self._is_recalled = False
-        self._made = 0
         self._mark = ""
         self._marks: Marks | None = None
 
@@ -67,8 +66,8 @@ class OptimisticUnit(WritingUnit):
             await self._undo()
 
     async def _start(self) -> None:
-        self._made = self._pool.made
-        if recalled := self._remembered.recall(self._asked, self._made):
+        made = self._pool.made
+        if recalled := self._remembered.recall(self._asked, made):
             self._is_recalled = True
             self._marks = recalled.marks
             answers = Answers(self._asked, recalled.rows)
@@ -77,7 +76,7 @@ class OptimisticUnit(WritingUnit):
             answers = Answers(self._asked, rows)
             if answers.mark is not None and answers.above is not None and answers.state:
                 self._marks = Marks(answers.mark, answers.above)
-                self._remembered.learn(self._asked, rows, self._made, self._marks, answers.state)
+                self._remembered.learn(self._asked, rows, made, self._marks, answers.state)
         if answers.mark is None or not (answers.state and answers.state.is_open):
             raise NotForeseen("the list has to be opened")
         self._mark = answers.mark
@@ -87,9 +86,8 @@ class OptimisticUnit(WritingUnit):
     async def _write(self, writes: Sequence[Write]) -> None:
         if self._concerns_all():
             raise NotForeseen("more is written than an object and its ACL")
-        statement, values = if_same(
-            writes, self._mark, self._marks.above if self._marks and self._is_recalled else None
-        )
+        above = self._marks.above if self._marks and self._is_recalled else None
+        statement, values = if_same(writes, self._mark, above)
         self.session.is_silent = False
         # A transaction of its own, that is committed when it is answered.
         rows = await self.session.run(statement, *values)
