@@ -17,8 +17,8 @@ from kobako.databases import postgresql_migrations
 from kobako.databases.base import Foreseen, Sought, UnfitDatabase, attempts
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_connections import LIMITS, Address, check_fitness
-from kobako.databases.postgresql_optimistic import if_same
 from kobako.databases.postgresql_session import Session
+from kobako.databases.postgresql_together import if_same
 from kobako.permission import postgresql as permission
 from kobako.protocol.selection import NEWEST_FIRST, Filter, Operator, Selection, Sort
 from kobako.storage import postgresql as storage
@@ -586,10 +586,25 @@ class TestPlans:
             (permission.REPLACE_BY_ONE, ("b", "/uri", "write", "user")),
             (permission.REPLACE, ("b", "/uri", ["read"], ["read"], ["user"])),
         ):
-            statement, values = if_same([put, acl], "1")
+            statement, *values = if_same([put, acl], "1")
             plan = await self.plan(filled, statement, *values)
             assert "Seq Scan" not in plan, plan
             assert plan.count("Index") >= 2, plan
+
+    async def test_so_are_those_that_are_written_together(self, filled: PostgreSQLDatabase) -> None:
+        place, put_ids, uris = ("b", RECORDS.parent, "record"), ["r7", "r8"], ["/uri7", "/uri8"]
+        versions = [2_000_000_000_000, 2_000_000_000_001]
+        named = (["b", "b"], uris, ["write", "write"])
+        statement, *values = if_same(
+            [
+                (storage.PUT_ALL, (*place, versions[-1], put_ids, versions, ["{}", "{}"], [None, None])),
+                (permission.REPLACE_ALL, (*named, *named, ["user", "user"])),
+            ],
+            "1",
+            "2",
+        )
+        plan = await self.plan(filled, statement, *values)
+        assert "Seq Scan" not in plan, plan
 
     @pytest.mark.parametrize(
         ("name", "values"),

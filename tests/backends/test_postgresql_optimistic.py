@@ -65,7 +65,7 @@ async def other(emptied: str, clock: Clock) -> AsyncIterator[PostgreSQLDatabase]
 
 def begin(database: PostgreSQLDatabase, asked: Foreseen = WRITTEN) -> Any:
     unit = database.foresee(asked, [RECORDS])
-    assert isinstance(unit.unit, OptimisticUnit)
+    assert isinstance(unit, OptimisticUnit)
     return unit
 
 

@@ -241,6 +241,8 @@ async def test_with_a_new_connection_all_is_asked(database: PostgreSQLDatabase, 
     await count(database)
     database._pool.discard_idle()
     asked.clear()
+    with pytest.raises(Outdated):
+        await count(database)
     await count(database)
     assert len(asked) == 2
 
@@ -361,38 +363,41 @@ def test_it_is_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> No
     remembered, marks, state = Remembered(), Marks("1", "2"), State(1, True)
     for number in range(500):
         asked = question(f"r{number}")
-        remembered.learn(asked, [("object", "", "", "", "", "x" * 1000)], 1, marks, state)
+        remembered.learn(asked, RECORDS, [("object", "", "", "", "", "x" * 1000)], 1, marks, state)
         known = remembered._lists.get(RECORDS)
         assert known is None or len(known.answers) <= 70
-    for number in range(10):
-        remembered.learn(question("r", Place("record", f"/{number}")), [], 1, marks, state)
+    places = [Place("record", f"/{number}") for number in range(10)]
+    for place in places:
+        remembered.learn(question("r", place), place, [], 1, marks, state)
         assert len(remembered._lists) <= 3
-    last = question("r", Place("record", "/9"))
+    last = question("r", places[-1])
     assert remembered.recall(last, 1)
     for _ in range(3):
-        remembered.learn(last, [], 1, marks, state)
-        remembered.wrote(last, Stored("r", 2, "{}"), marks, state, has_acl=False)
+        known = remembered.learn(last, places[-1], [], 1, marks, state)
+        remembered.wrote(last, known, Stored("r", 2, "{}"), state, has_acl=False)
     remembered.is_no_use(last)
-    remembered.learn(last, [], 1, marks, state)
+    remembered.learn(last, places[-1], [], 1, marks, state)
     remembered.forget([*remembered._lists])
+    assert remembered._bytes == 0
+    remembered.wrote(last, known, Stored("r", 2, "{}"), state, has_acl=False)
     assert remembered._bytes == 0
 
 
 def test_who_was_right_once_is_not_taken_to_be_so_ever_after() -> None:
     remembered, asked = Remembered(), question("r1")
     for _ in range(3):
-        remembered.was_wrong(asked)
-    remembered.was_right(asked)
-    remembered.was_wrong(asked)
-    remembered.learn(asked, [], 1, Marks("1", "2"), State(1, True))
+        remembered.was_wrong(RECORDS)
+    remembered.was_right(RECORDS)
+    remembered.was_wrong(RECORDS)
+    remembered.learn(asked, RECORDS, [], 1, Marks("1", "2"), State(1, True))
     assert [remembered.recall(asked, 1) is not None for _ in range(8)] == [False] * 7 + [True]
 
 
 def test_a_pause_has_an_end() -> None:
     remembered, asked = Remembered(), question("r1")
     for _ in range(10):
-        remembered.was_wrong(asked)
-    remembered.learn(asked, [], 1, Marks("1", "2"), State(1, True))
+        remembered.was_wrong(RECORDS)
+    remembered.learn(asked, RECORDS, [], 1, Marks("1", "2"), State(1, True))
     taken = [remembered.recall(asked, 1) is not None for _ in range(LONGEST_PAUSE + 1)]
     assert taken == [False] * LONGEST_PAUSE + [True]
     assert remembered.recall(question("r1", OTHERS), 1) is None

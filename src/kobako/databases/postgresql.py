@@ -27,6 +27,7 @@ from kobako.databases.postgresql_optimistic import OptimisticUnit
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_remembered import Remembered
 from kobako.databases.postgresql_session import ERRORS, Connection
+from kobako.databases.postgresql_together import Together
 from kobako.databases.postgresql_units import AnsweredUnit, ReadingUnit, WritingUnit, ask_alone
 from kobako.databases.postgresql_version import Versions
 from kobako.databases.turns import InTurn, Turns
@@ -75,6 +76,7 @@ class PostgreSQLDatabase:
         self._versions = Versions(partial(ask_alone, self._pool))
         self._turns = Turns()
         self._remembered = Remembered()
+        self._together = Together(self._pool, self._remembered)
         self._process: int | None = None
         self._declared: Declared = {}
         self._is_fit = False
@@ -116,7 +118,8 @@ class PostgreSQLDatabase:
             asked = msgspec.structs.replace(asked, selection=None)
             place = self._only(asked, lists, emptied)
             if place and asked.is_all:
-                return InTurn(self._turns, place, OptimisticUnit(self._pool, self._clock, asked, self._remembered))
+                known = self._turns, self._remembered, self._together
+                return OptimisticUnit(self._pool, self._clock, asked, place, *known)
             lock = lock_at_once(place) if place else None
             unit = WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked, lock)
             return self._in_turn(unit, lists, emptied)
@@ -168,12 +171,11 @@ class PostgreSQLDatabase:
     def _in_turn(
         self, unit: WritingUnit, lists: Collection[Place], emptied: Collection[str]
     ) -> AbstractAsyncContextManager[AnyUnit]:
-        forget = partial(self._remembered.forget, lists)
         if len(lists) > 1 or emptied:
-            forget()
+            self._remembered.forget(lists)
             return unit
         [place] = lists
-        return InTurn(self._turns, place, unit, forget)
+        return InTurn(self._turns, place, unit, self._together.wait, self._remembered.forget)
 
     def _only(self, asked: Foreseen, lists: Collection[Place], emptied: Collection[str]) -> Place | None:
         """Return the one list that a unit writes, if that is the one it is asked about."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 from kobako.databases.base import Clock, Foreseen, NotForeseen
 from kobako.databases.postgresql_lists import Lists, State
 from kobako.databases.postgresql_questions import MOST_ACES, of_one, of_several, of_user, page_of
-from kobako.databases.postgresql_session import Rows, Session
+from kobako.databases.postgresql_session import Session
+from kobako.databases.postgresql_version import Question
 from kobako.databases.shards import shard
 from kobako.permission.base import Acl
 from kobako.permission.postgresql import PostgreSQLPermission
@@ -117,12 +118,12 @@ class Answers:
         self._are_true = False
 
 
-async def ask_to_write(session: Session, asked: Foreseen) -> Rows:
-    """Return the rows that answer what is asked of one object, or list, that is to be written; with the marks above."""
+def to_write(asked: Foreseen) -> Question:
+    """Return the question about one object, or list, that is to be written; with the marks above."""
     shards = {shard(uri) for uri in asked.uris}
     if len(asked.objects) > 1 or len(shards) != 1:
-        return await session.run(*of_several(asked))
-    return await session.run(*of_one(asked, shards.pop(), None, has_list=True, has_above=True))
+        return of_several(asked)
+    return of_one(asked, shards.pop(), None, has_list=True, has_above=True)
 
 
 async def ask(session: Session, asked: Foreseen, declared: Declared, *, has_list: bool = False) -> Answers:

@@ -5,125 +5,109 @@ the list meanwhile. That statement has the lock of the list from its beginning t
 was when the version was computed from it, or does nothing. So it is as if the lock had been there from the first
 statement on. Where that fails, or more is asked for, NotForeseen sends the caller to a unit that locks.
 
-What this process has read or written there itself, just now, is not asked again: one journey. It is written only if
-nobody has changed the list, nor ACLs or groups above it; a unit that ends otherwise has to be begun anew, and asks.
+What this process has read or written there itself, just now, is not asked again: one journey, which it shares with
+those that come at the same time. It is written only if nobody has changed the list, nor ACLs or groups above it; a
+unit that ends otherwise has to be begun anew, and asks.
 
 Source: reliability, 4.4 steps 3 to 6; design, "The walk of a request".
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import chain
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, Outdated, PutAside
-from kobako.databases.postgresql_foreseen import Answers, ask_to_write
+from kobako.databases.postgresql_foreseen import Answers, to_write
 from kobako.databases.postgresql_pool import Pool
-from kobako.databases.postgresql_remembered import Marks, Remembered
-from kobako.databases.postgresql_session import Statement, Write, joined
-from kobako.databases.postgresql_units import WritingUnit
-from kobako.databases.postgresql_version import if_above
-from kobako.permission.postgresql import REPLACE_IF_SAME
-from kobako.storage.base import Stored
-from kobako.storage.postgresql import PUT_IF_SAME
+from kobako.databases.postgresql_remembered import Known, Marks, Remembered
+from kobako.databases.postgresql_session import Send, Session
+from kobako.databases.postgresql_together import Together
+from kobako.databases.postgresql_units import WritingUnit, ask_alone
+from kobako.databases.turns import Turns
+from kobako.permission.postgresql import to_replace
+from kobako.storage.base import Place
+from kobako.storage.postgresql import to_put
 
-_TOLD: Final = Statement("told AS (SELECT)", "SELECT mark FROM list")
-"""Has a row if the list was as it had been: the mark that it has from now on."""
-
-_SAY_NOTHING: Final = (NotForeseen, PutAside, BackendUnavailable)
+_SAY_NOTHING = (NotForeseen, PutAside, BackendUnavailable)
 """What a unit may end with, whatever it was told: nobody is answered by it."""
 
 
 class OptimisticUnit(WritingUnit):
-    """A unit of work that writes one object of the list it is asked about, and its ACL, if nobody else does."""
+    """A unit of work that writes one object of the list it is asked about, and its ACL, if nobody else does.
 
-    __slots__ = ("_is_recalled", "_mark", "_marks", "_remembered")
+    It has its turn until it is known what it writes, and no connection of its own.
+    """
+
+    __slots__ = ("_is_recalled", "_known", "_place", "_remembered", "_together", "_turns")
     _asked: Foreseen
 
-    def __init__(self, pool: Pool, clock: Clock, asked: Foreseen, remembered: Remembered) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        asked: Foreseen,
+        place: Place,
+        turns: Turns,
+        remembered: Remembered,
+        together: Together,
+    ) -> None:
         super().__init__(pool, clock, "", asked=asked)
+        self._place = place
+        self._turns = turns
         self._remembered = remembered
+        self._together = together
         self._is_recalled = False
-        self._mark = ""
-        self._marks: Marks | None = None
 
     async def __aenter__(self) -> "OptimisticUnit":
-        """Read, or recall. Raises NotForeseen where there is no open list."""
-        await self._enter()
+        """Recall, or read. Raises NotForeseen where there is no open list."""
+        await self._turns.take(self._place)
+        try:
+            if not self._together.has_room(self._place):
+                await self._together.wait(self._place)
+            recalled = self._remembered.recall(self._asked, self._pool.made)
+            self._is_recalled = recalled is not None
+            rows, self._known = recalled or await self._ask_now()
+            self._run_in(Session(None))
+            self._take_in(Answers(self._asked, rows), is_fixed=True)
+        except BaseException:
+            self._turns.leave(self._place)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None and (writes := self.pending.take()):
-                await self._write(writes)
-            elif self._is_recalled and not isinstance(error, _SAY_NOTHING) and isinstance(error, Exception | None):
-                self._remembered.is_no_use(self._asked)
-                raise Outdated("nothing was written that says that all was as it had been")
+            writes = self._taken() if kind is None else []
         finally:
-            await self._undo()
+            self.pending.forget()
+            self.session.end()
+            # Whoever is next comes when something is awaited, and goes by what is noted till then.
+            self._turns.leave(self._place)
+        if writes:
+            above = self._known.marks.above if self._is_recalled else None
+            await self._together.write(self._place, self._known, writes, above)
+        elif self._is_recalled and not isinstance(error, _SAY_NOTHING) and isinstance(error, Exception | None):
+            self._remembered.is_no_use(self._asked)
+            raise Outdated("nothing was written that says that all was as it had been")
 
-    async def _start(self) -> None:
-        made = self._pool.made
-        if recalled := self._remembered.recall(self._asked, made):
-            self._is_recalled = True
-            self._marks = recalled.marks
-            answers = Answers(self._asked, recalled.rows)
-        else:
-            rows = await ask_to_write(self.session, self._asked)
-            answers = Answers(self._asked, rows)
-            if answers.mark is not None and answers.above is not None and answers.state:
-                self._marks = Marks(answers.mark, answers.above)
-                self._remembered.learn(self._asked, rows, made, self._marks, answers.state)
-        if answers.mark is None or not (answers.state and answers.state.is_open):
+    async def _ask_now(self) -> tuple[Sequence[Any], Known]:
+        await self._together.wait(self._place)
+        made, rows = await ask_alone(self._pool, to_write(self._asked))
+        answers = Answers(self._asked, rows)
+        if answers.mark is None or answers.above is None or not (answers.state and answers.state.is_open):
             raise NotForeseen("the list has to be opened")
-        self._mark = answers.mark
-        self._take_in(answers, is_fixed=True)
-        self.session.is_silent = True
+        marks = Marks(answers.mark, answers.above)
+        return rows, self._remembered.learn(self._asked, self._place, rows, made, marks, answers.state)
 
-    async def _write(self, writes: Sequence[Write]) -> None:
-        if self._concerns_all():
+    def _taken(self) -> Sequence[tuple[Send, Any]]:
+        """Return what is written, and note it. Raises NotForeseen for more than an object and its ACL."""
+        if not (writes := self.pending.take()):
+            return []
+        (send, put), *others = writes
+        is_one = send is to_put and put.place == self._place and [each for each, _ in others] in ([], [to_replace])
+        if not is_one or self._concerns_all():
             raise NotForeseen("more is written than an object and its ACL")
-        above = self._marks.above if self._marks and self._is_recalled else None
-        statement, values = if_same(writes, self._mark, above)
-        self.session.is_silent = False
-        # A transaction of its own, that is committed when it is answered.
-        rows = await self.session.run(statement, *values)
-        if not rows:
-            self._remembered.was_wrong(self._asked)
-            raise (Outdated if self._is_recalled else NotForeseen)("the list was written by others")
-        if self._is_recalled:
-            self._remembered.was_right(self._asked)
-        if self._marks and self._asked.place:
-            (_, (_, _, _, id, version, _, text, *_)), *acls = writes
-            marks = Marks(rows[0][0], self._marks.above)
-            state = self.lists.last(self._asked.place)
-            self._remembered.wrote(self._asked, Stored(id, version, text), marks, state, has_acl=bool(acls))
-
-    async def _undo(self) -> None:
-        """There is no transaction: whatever was not sent is undone."""
-        self.pending.forget()
-        self._release()
-
-
-def if_same(writes: Sequence[Write], mark: str, above: str | None = None) -> tuple[str, tuple[Any, ...]]:
-    """Return the statement that does all of this if the list still has this mark, and its values.
-
-    `above`: and if the rows above it, of ACLs and groups, still have these. Raises NotForeseen for more than an object
-    and its ACL.
-    """
-    (put, values), *others = writes
-    if put not in PUT_IF_SAME or len(others) > 1 or any(each not in REPLACE_IF_SAME for each, _ in others):
-        raise NotForeseen("more is written than an object and its ACL")
-    acls = [(REPLACE_IF_SAME[each], given) for each, given in others]
-    condition, marks = if_above(values[1], len(values) + 1, above) if above is not None else ("", ())
-    parts = [(_only(PUT_IF_SAME[put], condition), (*values, mark, *marks)), *acls, (_TOLD, ())]
-    statements, given = zip(*parts, strict=True)
-    return joined(statements, tuple(map(len, given))), tuple(chain(*given))
-
-
-@lru_cache(64)
-def _only(put: Statement, condition: str) -> Statement:
-    return put._replace(auxiliary=put.auxiliary.replace(" RETURNING", f"{condition} RETURNING"))
+        state = self.lists.last(self._place)
+        self._remembered.wrote(self._asked, self._known, put.stored, state, has_acl=bool(others))
+        return writes

@@ -57,10 +57,10 @@ class Pending:
             self.is_lost = True
             raise
 
-    def take(self) -> list[Write]:
-        """Return what does all that waits, for somebody else to send: it does not wait any more."""
+    def take(self) -> list[tuple[Send, Any]]:
+        """Return the writes that wait, for somebody else to send: they do not wait any more."""
         waiting, self._waiting = self._waiting, []
-        return [*chain(*_statements(each for each in waiting if not isinstance(each, Part)))]
+        return [each for each in waiting if not isinstance(each, Part)]
 
     def forget(self) -> None:
         """Send nothing: the unit is undone."""
@@ -111,7 +111,7 @@ class Pending:
         part.name = name
 
     async def _send_writes(self, writes: Iterable[tuple[Send, Any]]) -> None:
-        kinds = _statements(writes)
+        kinds = statements_of(writes)
         if len(kinds) > 1 and all(len(found) == 1 for found in kinds):
             # Of each kind one statement: all of them in one journey.
             statements, values = zip(*(found[0] for found in kinds), strict=True)
@@ -121,7 +121,7 @@ class Pending:
             await self._session.run(statement.sql, *values)
 
 
-def _statements(writes: Iterable[tuple[Send, Any]]) -> list[list[Write]]:
+def statements_of(writes: Iterable[tuple[Send, Any]]) -> list[list[Write]]:
     """Return the statements that do these writes, those of each kind by themselves."""
     kinds: dict[Send, list[Any]] = {}
     for send, write in writes:

@@ -50,13 +50,6 @@ class Known:
         self.answers: dict[str | None, dict[Foreseen, tuple[Row, ...]]] = {}
 
 
-class Recalled(NamedTuple):
-    """The rows that a question would be answered with, if the marks are what they were."""
-
-    rows: list[Row]
-    marks: Marks
-
-
 class Remembered:
     """What is known of lists. Connections have numbers (`Pool.made`): a new one may be to another server."""
 
@@ -66,8 +59,8 @@ class Remembered:
         self._pauses: dict[Place, tuple[int, int]] = {}
         self._bytes = 0
 
-    def recall(self, asked: Foreseen, made: int) -> Recalled | None:
-        """Return what a question about an object of a list would be answered with."""
+    def recall(self, asked: Foreseen, made: int) -> tuple[list[Row], Known] | None:
+        """Return the rows that a question about an object of a list would be answered with, if nothing has changed."""
         place = asked.place
         if place is None or place not in self._lists:
             return None
@@ -77,13 +70,10 @@ class Remembered:
         rows = known.answers.get(_id(asked), {}).get(asked)
         if rows is None or self._is_paused(place):
             return None
-        return Recalled([*rows, _row_of(known)], known.marks)
+        return [*rows, _row_of(known)], known
 
-    def learn(self, asked: Foreseen, rows: Iterable[Any], made: int, marks: Marks, state: State) -> None:
-        """Note the rows that a question was answered with: only those of a list that is written are used again."""
-        place = asked.place
-        if place is None or len(asked.objects) > 1:
-            return
+    def learn(self, asked: Foreseen, place: Place, rows: Iterable[Any], made: int, marks: Marks, state: State) -> Known:
+        """Note the rows that a question about a list, or one object of it, was answered with."""
         known = self._lists.get(place)
         if known is None or (known.made, known.marks) != (made, marks):
             if len(self._lists) >= MOST_LISTS:
@@ -92,35 +82,33 @@ class Remembered:
             known = self._lists[place] = Known(made, marks, state)
         known.at = self._now_s()
         self._keep(known, asked, tuple([tuple(row) for row in rows if row[0] not in ("list", "version")]))
+        return known
 
-    def wrote(self, asked: Foreseen, written: Stored, marks: Marks, state: State, *, has_acl: bool) -> None:
-        """Note that we have written an object of a list, of which nothing else has changed."""
-        known = self._lists.get(asked.place) if asked.place else None
-        if known is None:
+    def wrote(self, asked: Foreseen, known: Known, written: Stored, state: State, *, has_acl: bool) -> None:
+        """Note that an object of a list is about to be written, of which nothing else changes."""
+        place = asked.place
+        if place is None or self._lists.get(place) is not known:
             return
-        known.marks, known.state, known.at = marks, state, self._now_s()
+        known.state, known.at = state, self._now_s()
         about = known.answers.pop(written.id, {})
         self._count(known, -sum(map(_size, about.values())))
         before = about.get(asked)
         if before and not has_acl:
-            place = asked.place
-            assert place is not None
             row = ("object", place.parent, place.resource, written.id, str(written.last_modified), written.text)
             self._keep(known, asked, (*[each for each in before if each[0] != "object"], row))
 
-    def was_right(self, asked: Foreseen) -> None:
+    def was_right(self, place: Place) -> None:
         """Note that what was recalled was still true. It may have been by chance, where several write by turns."""
-        if asked.place in self._pauses:
-            self._pauses[asked.place] = self._pauses[asked.place][0] // 2, 0
+        if place in self._pauses:
+            self._pauses[place] = self._pauses[place][0] // 2, 0
 
-    def was_wrong(self, asked: Foreseen) -> None:
+    def was_wrong(self, place: Place) -> None:
         """Note that somebody else has written the list, or above it."""
-        if asked.place is not None:
-            if len(self._pauses) >= MOST_LISTS:
-                self._pauses.clear()
-            pause = min(2 * self._pauses.get(asked.place, (0, 0))[0] + 1, LONGEST_PAUSE)
-            self._pauses[asked.place] = pause, pause
-            self.forget([asked.place])
+        if len(self._pauses) >= MOST_LISTS:
+            self._pauses.clear()
+        pause = min(2 * self._pauses.get(place, (0, 0))[0] + 1, LONGEST_PAUSE)
+        self._pauses[place] = pause, pause
+        self.forget([place])
 
     def is_no_use(self, asked: Foreseen) -> None:
         """Note that a question has to be asked, for nothing was written."""

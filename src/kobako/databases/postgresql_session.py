@@ -119,41 +119,40 @@ class Concerns:
 class Session:
     """A connection, for the time of one unit of work: what storage and permissions run their SQL on."""
 
-    __slots__ = ("_connection", "_refusal", "concerns", "is_lost", "is_silent", "pending")
+    __slots__ = ("_connection", "_refusal", "concerns", "is_lost", "pending")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: "Connection | None") -> None:
+        """Without a connection all was told before: NotForeseen is raised for any statement."""
         self._connection = connection
         self._refusal: type[Exception] | None = None
         self.pending: Pending | None = None
         """Writes that are sent before anything else is."""
         self.concerns = Concerns()
-        self.is_silent = False
-        """Whether it has told all that it will: NotForeseen is raised for any further statement."""
         self.is_lost = False
         """Whether nobody knows what the server makes of the last statement: the connection can not be used again."""
 
     async def run(self, sql: str, *values: Any) -> Rows:
         """Run a statement and return its rows. Raises BackendUnavailable, TryAgain."""
-        self._check_tells()
+        connection = self._asked()
         if self.pending:
             await self.pending.send()
         try:
-            return await self._connection.fetch(sql, *values)
+            return await connection.fetch(sql, *values)
         except BaseException as error:
-            self._note(error)
+            self._note(connection, error)
             if told := failure(error):
                 raise told from error
             raise
 
     async def execute(self, sql: str, timeout_s: float | None = None) -> str:
         """Run statements without values; return the tag of the last. Raises BackendUnavailable, TryAgain."""
-        self._check_tells()
+        connection = self._asked()
         if self.pending:
             await self.pending.send()
         try:
-            return await self._connection.execute(sql, timeout=timeout_s)
+            return await connection.execute(sql, timeout=timeout_s)
         except BaseException as error:
-            self._note(error)
+            self._note(connection, error)
             if told := failure(error):
                 raise told from error
             raise
@@ -175,12 +174,13 @@ class Session:
         if self._refusal:
             raise self._refusal("the unit of work is over")
 
-    def _check_tells(self) -> None:
+    def _asked(self) -> Connection:
         self.check_not_over()
-        if self.is_silent:
+        if self._connection is None:
             raise NotForeseen
+        return self._connection
 
-    def _note(self, error: BaseException) -> None:
+    def _note(self, connection: Connection, error: BaseException) -> None:
         is_fatal = isinstance(error, asyncpg.PostgresError) and error.severity_en in ("FATAL", "PANIC")
-        if is_fatal or not isinstance(error, HARMLESS) or self._connection.is_closed():
+        if is_fatal or not isinstance(error, HARMLESS) or connection.is_closed():
             self.is_lost = True

@@ -99,7 +99,10 @@ class PostgreSQLUnit:
 
     def _use(self, connection: Connection) -> None:
         self._connection = connection
-        self.session = session = Session(connection)
+        self._run_in(Session(connection))
+
+    def _run_in(self, session: Session) -> None:
+        self.session = session
         self.lists = Lists(session, is_snapshot=self.is_snapshot)
         self.storage = PostgreSQLStorage(session, self.lists, self._clock)
         self.permission = PostgreSQLPermission(session)
@@ -189,6 +192,20 @@ async def ask_alone(pool: Pool, question: Question, *, is_last: bool = False) ->
     return await ask_alone(pool, question, is_last=True)
 
 
+async def write_alone(pool: Pool, made: int, question: Question) -> tuple[int, Rows]:
+    """Run a statement that is a transaction of its own; return the number of the connection, and the rows.
+
+    It is not run if the server may have failed since connections had the number `made`. Raises BackendUnavailable: then
+    nobody knows whether it was kept.
+    """
+    session = Session(connection := await _take(pool))
+    now = pool.made
+    try:
+        return now, await session.run(*question) if now == made else []
+    finally:
+        _release(pool, connection, session)
+
+
 async def _take(pool: Pool) -> Connection:
     try:
         return await pool.take()
@@ -230,9 +247,9 @@ class WritingUnit(PostgreSQLUnit):
         self._lock = lock
         self._is_locked = False
 
-    def _use(self, connection: Connection) -> None:
-        super()._use(connection)
-        self.session.pending = self.pending = Pending(self.session)
+    def _run_in(self, session: Session) -> None:
+        super()._run_in(session)
+        session.pending = self.pending = Pending(session)
 
     async def __aenter__(self) -> "WritingUnit":
         """Lock the lists. Where everything is serializable, who waited has too old a snapshot: it begins anew."""

@@ -6,7 +6,7 @@ database has not to wake them all. A unit that writes several lists takes no tur
 Source: reliability, 4.4 step 3.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Generic, TypeVar
@@ -45,25 +45,28 @@ class Turns:
 
 
 class InTurn(Generic[U]):
-    """A unit of work that begins when it is its turn; `then` is called before the next one's."""
+    """A unit of work in its turn: after what comes `first`, and with what comes `then` before the next one."""
 
-    __slots__ = ("_place", "_then", "_turns", "unit")
+    __slots__ = ("_first", "_place", "_then", "_turns", "unit")
 
     def __init__(
         self,
         turns: Turns,
         place: Place,
         unit: AbstractAsyncContextManager[U],
-        then: Callable[[], None] = lambda: None,
+        first: Callable[[Place], Awaitable[None]],
+        then: Callable[[Sequence[Place]], None],
     ) -> None:
         self._turns = turns
         self._place = place
+        self._first = first
         self._then = then
         self.unit = unit
 
     async def __aenter__(self) -> U:
         await self._turns.take(self._place)
         try:
+            await self._first(self._place)
             return await self.unit.__aenter__()
         except BaseException:
             self._turns.leave(self._place)
@@ -75,5 +78,5 @@ class InTurn(Generic[U]):
         try:
             await self.unit.__aexit__(kind, error, trace)
         finally:
-            self._then()
+            self._then([self._place])
             self._turns.leave(self._place)

@@ -68,27 +68,30 @@ _REPLACE_BY_ONE = """
 REPLACE = Statement(_REPLACE.format(and_list="", if_list=""), _REPLACED)
 REPLACE_BY_ONE = Statement(_REPLACE_BY_ONE.format(from_list="", if_list=""), _REPLACED)
 
+_REPLACE_ALL = """
+    named AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS n (bucket, uri, permission)),
+    wanted AS (
+        SELECT w.* FROM unnest($4::text[], $5::text[], $6::text[], $7::text[])
+            AS w (bucket, uri, permission, principal){and_list}),
+    gone AS (
+        DELETE FROM aces AS a USING named AS n
+        WHERE a.bucket = n.bucket AND a.uri = n.uri AND a.permission = n.permission{if_list}
+            AND (a.uri, a.permission, a.principal) NOT IN (SELECT uri, permission, principal FROM wanted))"""
+
+_REPLACED_ALL = """
+    INSERT INTO aces (bucket, uri, permission, principal)
+    SELECT * FROM wanted ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING"""
+
+REPLACE_ALL = Statement(_REPLACE_ALL.format(and_list="", if_list=""), _REPLACED_ALL)
+
 _IF_LIST = " AND EXISTS (SELECT FROM list)"
 
 REPLACE_IF_SAME = {
     REPLACE: Statement(_REPLACE.format(and_list=", list", if_list=_IF_LIST), _REPLACED),
     REPLACE_BY_ONE: Statement(_REPLACE_BY_ONE.format(from_list=" FROM list", if_list=_IF_LIST), _REPLACED),
+    REPLACE_ALL: Statement(_REPLACE_ALL.format(and_list=", list", if_list=_IF_LIST), _REPLACED_ALL),
 }
 """The same, done if the part of the statement that writes the list does something."""
-
-REPLACE_ALL = Statement(
-    """
-    named AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS n (bucket, uri, permission)),
-    wanted AS (
-        SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[]) AS w (bucket, uri, permission, principal)),
-    gone AS (
-        DELETE FROM aces AS a USING named AS n
-        WHERE a.bucket = n.bucket AND a.uri = n.uri AND a.permission = n.permission
-            AND (a.uri, a.permission, a.principal) NOT IN (SELECT uri, permission, principal FROM wanted))""",
-    """
-    INSERT INTO aces (bucket, uri, permission, principal)
-    SELECT * FROM wanted ORDER BY bucket, uri, principal, permission ON CONFLICT DO NOTHING""",
-)
 
 FORGET = """
     WITH f AS (SELECT * FROM unnest($1::text[], $2::text[]) AS f (bucket, uri)),

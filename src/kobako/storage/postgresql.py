@@ -42,18 +42,12 @@ _PUT_WITH_KEYS = _PUT.replace("fields)\n", f"fields, {_KEYS})\n").replace(
 
 PUT, PUT_WITH_KEYS = Statement(_PUT_LIST % "", _PUT), Statement(_PUT_LIST % "", _PUT_WITH_KEYS)
 
-PUT_IF_SAME = {
-    PUT: Statement(_PUT_LIST % " AND xmin::text = $9", _PUT),
-    PUT_WITH_KEYS: Statement(_PUT_LIST % " AND xmin::text = $14", _PUT_WITH_KEYS),
-}
-"""The same, for a list that nobody has locked: done if nobody has written it since it had the mark that is added."""
-
-_PUT_ALL_LIST = f"list AS (UPDATE lists SET last_modified = $4, open = true WHERE {THIS})"
+_PUT_ALL_LIST = _PUT_LIST.replace("$6", "$4")
 
 _PUT_ALL = """
     INSERT INTO objects (bucket, parent, resource, id, last_modified, deleted, data, fields)
     SELECT $1, $2, $3, id, version, false, data, coalesce(fields, data)::jsonb
-    FROM unnest($5::text[], $6::bigint[], $7::text[], $8::text[]) AS o (id, version, data, fields)
+    FROM list, unnest($5::text[], $6::bigint[], $7::text[], $8::text[]) AS o (id, version, data, fields)
     ON CONFLICT (bucket, parent, resource, id) DO UPDATE SET
         last_modified = excluded.last_modified, deleted = false, data = excluded.data, fields = excluded.fields"""
 
@@ -63,7 +57,18 @@ _PUT_ALL_WITH_KEYS = (
     .replace("$8::text[])", "$8::text[], $9::bytea[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])")
 ) + "".join(f", {each} = excluded.{each}" for each in keys.COLUMNS)
 
-PUT_ALL, PUT_ALL_WITH_KEYS = Statement(_PUT_ALL_LIST, _PUT_ALL), Statement(_PUT_ALL_LIST, _PUT_ALL_WITH_KEYS)
+PUT_ALL = Statement(_PUT_ALL_LIST % "", _PUT_ALL)
+PUT_ALL_WITH_KEYS = Statement(_PUT_ALL_LIST % "", _PUT_ALL_WITH_KEYS)
+
+_IF_SAME = " AND xmin::text = ${}"
+
+PUT_IF_SAME = {
+    PUT: Statement(_PUT_LIST % _IF_SAME.format(9), _PUT),
+    PUT_WITH_KEYS: Statement(_PUT_LIST % _IF_SAME.format(14), _PUT_WITH_KEYS),
+    PUT_ALL: Statement(_PUT_ALL_LIST % _IF_SAME.format(9), _PUT_ALL),
+    PUT_ALL_WITH_KEYS: Statement(_PUT_ALL_LIST % _IF_SAME.format(14), _PUT_ALL_WITH_KEYS),
+}
+"""The same, for a list that nobody has locked: done if nobody has written it since it had the mark that is added."""
 
 LIVE = f"SELECT id FROM objects WHERE {THIS} AND id = ANY($4::text[]) AND NOT deleted"
 
