@@ -278,7 +278,7 @@ async def test_what_fails_is_undone_whole_or_in_part(database: PostgreSQLDatabas
     with pytest.raises(Outdated):
         async with begin(database):
             pass
-    async with begin(database):
+    async with begin(database, msgspec.structs.replace(WRITTEN, is_anew=True)):
         pass
     with pytest.raises(BackendUnavailable):
         await write(unit)

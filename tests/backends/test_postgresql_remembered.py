@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from tests.servers import modes
 
-from kobako.databases import postgresql_remembered
+from kobako.databases import postgresql_optimistic, postgresql_remembered
 from kobako.databases.base import Foreseen, NotForeseen, Outdated, Sought, TryAgain, Unit, attempts
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_lists import State
-from kobako.databases.postgresql_remembered import LONGEST_PAUSE, Marks, Remembered
+from kobako.databases.postgresql_remembered import LONGEST_PAUSE, Known, Marks, Remembered
 from kobako.databases.postgresql_session import Session
 from kobako.protocol import jsontext
 from kobako.storage.base import Place, Stored
@@ -114,16 +114,123 @@ async def test_nor_who_creates_in_a_list_that_they_create_in(database: PostgreSQ
         assert await unit.permission.acl(f"{COLLECTION}/records/new3") == {"write": ["user"]}
 
 
-async def test_what_was_written_with_another_acl_is_asked_for(database: PostgreSQLDatabase, asked: list[str]) -> None:
-    await count(database)
-    async with database.foresee(WRITTEN, [RECORDS]) as unit:
-        await unit.storage.put(RECORDS, "r1", '{"n": 7}')
-        await unit.permission.replace(URI, {"read": ["somebody"]})
+GROUP = "/buckets/b/groups/g"
+
+
+async def test_an_acl_is_known_as_it_was_written(database: PostgreSQLDatabase, asked: list[str]) -> None:
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.join(GROUP, ["user"])
+        await unit.permission.replace(URI, {"write": ["somebody"]})
+    for acl in ({}, {"read": ["a", GROUP], "write": ["user"]}, {"write": []}):
+        async with database.foresee(WRITTEN, [RECORDS]) as unit:
+            await unit.storage.put(RECORDS, "r1", '{"n": 7}')
+            await unit.permission.replace(URI, acl)
     asked.clear()
     async with database.foresee(WRITTEN, [RECORDS]) as unit:
-        assert await unit.permission.acl(URI) == {"read": ["somebody"]}
+        assert await unit.permission.groups("user") == {GROUP}
+        assert await unit.permission.acl(URI) == {"read": ["a", GROUP]}
+        assert await unit.permission.granted(["user"], [URI]) == set()
+        assert await unit.permission.granted(["user", GROUP], [URI]) == {(URI, "read")}
         await unit.storage.put(RECORDS, "r1", '{"n": 8}')
+    assert len(asked) == 1
+
+
+def question(id: str, place: Place = RECORDS) -> Foreseen:
+    uri = f"{place.parent}/records/{id}"
+    return msgspec.structs.replace(
+        WRITTEN, objects=(Sought(place, id, uri),), uris=(uri, *WRITTEN.uris[1:]), place=place
+    )
+
+
+async def write(database: PostgreSQLDatabase, id: str, expected: str | None = None) -> None:
+    async with database.foresee(question(id), [RECORDS]) as unit:
+        found = await unit.storage.get(RECORDS, id)
+        assert (found.text if found else None) == expected
+        await unit.storage.put(RECORDS, id, '{"n":1}')
+
+
+async def test_of_another_object_that_alone_is_asked(database: PostgreSQLDatabase, asked: list[str]) -> None:
+    await put(database, "r2", {"n": 0})
+    await count(database)
+    asked.clear()
+    await write(database, "r2", '{"n":0}')
+    await write(database, "new")
+    assert len(asked) == 4
+    assert not any("'grant'" in each for each in asked)
+    asked.clear()
+    for id in ("r2", "new"):
+        await write(database, id, '{"n":1}')
     assert len(asked) == 2
+
+
+async def test_objects_whose_writers_wait_are_asked_for_together(
+    database: PostgreSQLDatabase, asked: list[str]
+) -> None:
+    await put(database, "r3", {"n": 0})
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.replace(f"{COLLECTION}/records/r3", {"read": ["user"], "write": ["a", "b"]})
+    # Two connections: with another one all is asked anew.
+    async with database.begin():
+        await count(database)
+    asked.clear()
+
+    async def told() -> tuple[Any, Any]:
+        async with database.foresee(question("r3"), [RECORDS]) as unit:
+            uri = f"{COLLECTION}/records/r3"
+            found = await unit.permission.acl(uri), await unit.permission.granted(["user"], [uri, COLLECTION])
+            await unit.storage.put(RECORDS, "r3", '{"n":1}')
+        return found
+
+    *_, found = await asyncio.gather(write(database, "r2"), *(write(database, f"n{n}") for n in range(8)), told())
+    assert found == ({"read": ["user"], "write": ["a", "b"]}, {(f"{COLLECTION}/records/r3", "read")})
+    questions = [each for each in asked if each.lstrip().startswith("SELECT")]
+    assert len(questions) == 2
+    assert len(asked) <= 2 + 4
+    async with database.begin() as unit:
+        assert len(await unit.storage.list(RECORDS)) == 1 + 1 + 9
+
+
+async def test_an_object_that_is_on_its_way_is_asked_for_when_it_is_there(database: PostgreSQLDatabase) -> None:
+    await count(database)
+
+    async def create() -> None:
+        async with database.foresee(CREATED, [RECORDS]) as unit:
+            await unit.storage.put(RECORDS, "new", '{"n":7}')
+
+    await create()
+    async with database.begin([RECORDS]) as unit:
+        await unit.storage.delete(RECORDS, ["new"])
+    await count(database)
+    await asyncio.gather(create(), write(database, "new", '{"n":7}'))
+
+
+async def test_what_is_forgotten_meanwhile_is_asked(
+    database: PostgreSQLDatabase, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await count(database)
+    ask_alone = postgresql_optimistic.ask_alone
+
+    async def late(*arguments: Any) -> Any:
+        found = await ask_alone(*arguments)
+        database._remembered.forget([RECORDS])
+        return found
+
+    asked.clear()
+    monkeypatch.setattr(postgresql_optimistic, "ask_alone", late)
+    await write(database, "r2")
+    assert ["'grant'" in each for each in asked] == [False, True, False]
+
+
+async def test_a_long_acl_is_asked_for(database: PostgreSQLDatabase, asked: list[str]) -> None:
+    async with database.begin([RECORDS]) as unit:
+        await unit.permission.replace(URI, {"read": [f"u{number}" for number in range(51)]})
+    await count(database)
+    asked.clear()
+    with pytest.raises(NotForeseen):
+        async with database.foresee(WRITTEN, [RECORDS]) as unit:
+            await unit.permission.acl(URI)
+    await count(database)
+    assert len(asked) >= 3
 
 
 async def test_a_write_to_another_object_leaves_it_as_it_is(database: PostgreSQLDatabase, asked: list[str]) -> None:
@@ -205,7 +312,7 @@ async def test_whoever_is_refused_is_so_by_what_is_asked(
     for last in (False, True):
         asked.clear()
         with refused() if last else pytest.raises(Outdated):
-            async with database.foresee(WRITTEN, [RECORDS]) as unit:
+            async with database.foresee(msgspec.structs.replace(WRITTEN, is_anew=last), [RECORDS]) as unit:
                 found = await unit.storage.get(RECORDS, "r1")
                 assert found
                 assert jsontext.decode(found.text)["n"] == 1 + last
@@ -353,33 +460,34 @@ async def test_nobody_writes_by_what_was_over_when_they_began(
     assert counts["outdated"] > 20
 
 
-def question(id: str, place: Place = RECORDS) -> Foreseen:
-    return msgspec.structs.replace(WRITTEN, objects=(Sought(place, id, f"{place.parent}/records/{id}"),), place=place)
+def learn(remembered: Remembered, asked: Foreseen, place: Place = RECORDS, text: str = "{}") -> Known:
+    rows = [("object", place.parent, place.resource, each.id, "1", text) for each in asked.objects]
+    return remembered.learn(asked, place, rows, 1, Marks("1", "2"), State(1, True))
 
 
 def test_it_is_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql_remembered, "MOST_BYTES", 100_000)
     monkeypatch.setattr(postgresql_remembered, "MOST_LISTS", 3)
-    remembered, marks, state = Remembered(), Marks("1", "2"), State(1, True)
+    remembered = Remembered()
     for number in range(500):
-        asked = question(f"r{number}")
-        remembered.learn(asked, RECORDS, [("object", "", "", "", "", "x" * 1000)], 1, marks, state)
-        known = remembered._lists.get(RECORDS)
-        assert known is None or len(known.answers) <= 70
+        learn(remembered, question(f"r{number}"), text="x" * 1000)
+        assert RECORDS not in remembered._lists or len(remembered._lists[RECORDS].objects) <= 70
+    for number in range(500):
+        learn(remembered, msgspec.structs.replace(CREATED, user=f"user{number}"))
+        assert RECORDS not in remembered._lists or len(remembered._lists[RECORDS].users) <= 210
     places = [Place("record", f"/{number}") for number in range(10)]
     for place in places:
-        remembered.learn(question("r", place), place, [], 1, marks, state)
+        learn(remembered, question("r", place), place)
         assert len(remembered._lists) <= 3
     last = question("r", places[-1])
-    assert remembered.recall(last, 1)
-    for _ in range(3):
-        known = remembered.learn(last, places[-1], [], 1, marks, state)
-        remembered.wrote(last, known, Stored("r", 2, "{}"), state, has_acl=False)
-    remembered.is_no_use(last)
-    remembered.learn(last, places[-1], [], 1, marks, state)
+    assert remembered.recall(last, places[-1], 1)
+    known = learn(remembered, last, places[-1])
+    for number in range(3):
+        learn(remembered, last, places[-1])
+        remembered.wrote(known, Stored("r", 2, "{}" * number), State(2, True), {"read": ["user"] * number})
     remembered.forget([*remembered._lists])
     assert remembered._bytes == 0
-    remembered.wrote(last, known, Stored("r", 2, "{}"), state, has_acl=False)
+    remembered.wrote(known, Stored("r", 2, "{}"), State(2, True), {})
     assert remembered._bytes == 0
 
 
@@ -389,15 +497,15 @@ def test_who_was_right_once_is_not_taken_to_be_so_ever_after() -> None:
         remembered.was_wrong(RECORDS)
     remembered.was_right(RECORDS)
     remembered.was_wrong(RECORDS)
-    remembered.learn(asked, RECORDS, [], 1, Marks("1", "2"), State(1, True))
-    assert [remembered.recall(asked, 1) is not None for _ in range(8)] == [False] * 7 + [True]
+    learn(remembered, asked)
+    assert [remembered.recall(asked, RECORDS, 1) is not None for _ in range(8)] == [False] * 7 + [True]
 
 
 def test_a_pause_has_an_end() -> None:
     remembered, asked = Remembered(), question("r1")
     for _ in range(10):
         remembered.was_wrong(RECORDS)
-    remembered.learn(asked, RECORDS, [], 1, Marks("1", "2"), State(1, True))
-    taken = [remembered.recall(asked, 1) is not None for _ in range(LONGEST_PAUSE + 1)]
+    learn(remembered, asked)
+    taken = [remembered.recall(asked, RECORDS, 1) is not None for _ in range(LONGEST_PAUSE + 1)]
     assert taken == [False] * LONGEST_PAUSE + [True]
-    assert remembered.recall(question("r1", OTHERS), 1) is None
+    assert remembered.recall(question("r1", OTHERS), OTHERS, 1) is None

@@ -61,6 +61,7 @@ async def database(emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
     assert not database._turns._lines
     assert not database._together._ways
     assert not database._together._sending
+    assert not database._together._announced
     await database.close()
 
 
@@ -296,8 +297,8 @@ async def test_whoever_is_refused_meanwhile_asks(
 ) -> None:
     """What it was refused for may not come to be written."""
 
-    async def refuse() -> None:
-        async with database.foresee(about("r1"), [RECORDS]) as unit:
+    async def refuse(is_anew: bool = False) -> None:
+        async with database.foresee(msgspec.structs.replace(about("r1"), is_anew=is_anew), [RECORDS]) as unit:
             found = await unit.storage.get(RECORDS, "r1")
             assert found
             assert found.text == '{"n":2}'
@@ -308,7 +309,7 @@ async def test_whoever_is_refused_meanwhile_asks(
         assert writers[1].done()
         assert isinstance(writers[1].exception(), Outdated)
         asked.clear()
-        again = await started(refuse())
+        again = await started(refuse(is_anew=True))
         assert (again[0].done(), asked) == (False, [])
     assert isinstance((await asyncio.gather(*again, return_exceptions=True))[0], Refused)
     await writers[0]

@@ -64,7 +64,7 @@ class NotForeseen(Exception):
 class Outdated(NotForeseen):
     """A unit that had its answers from what was known before did not end in a write that says that they are true.
 
-    Nothing was kept: begin the same anew, which asks.
+    Nothing was kept: begin the same anew (`Foreseen.is_anew`), which asks.
     """
 
 
@@ -138,7 +138,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     The groups of `user`, what these and the `principals` are granted on `uris`, `objects` with their ACLs, and the
     timestamp of a list, with a `selection` of its objects, if it is one that is found at once; it is not read for who
     is granted nothing on the `uris`. `with_version`: what is read is asked for the version it is of, too: that of
-    everything, or of what `concerns` the lists below an object.
+    everything, or of what `concerns` the lists below an object. `is_anew`: it is asked, whatever is known of before.
     """
 
     user: str | None
@@ -150,6 +150,7 @@ class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
     is_all: bool = False
     with_version: bool = False
     concerns: str | None = None
+    is_anew: bool = False
 
 
 @runtime_checkable

@@ -19,9 +19,10 @@ from typing import Any
 from kobako.databases.base import BackendUnavailable, Clock, Foreseen, NotForeseen, Outdated, PutAside
 from kobako.databases.postgresql_foreseen import Answers, to_write
 from kobako.databases.postgresql_pool import Pool
+from kobako.databases.postgresql_questions import of_objects
 from kobako.databases.postgresql_remembered import Known, Marks, Remembered
 from kobako.databases.postgresql_session import Send, Session
-from kobako.databases.postgresql_together import Together
+from kobako.databases.postgresql_together import MOST_UNITS, Together
 from kobako.databases.postgresql_units import WritingUnit, ask_alone
 from kobako.databases.turns import Turns
 from kobako.permission.postgresql import to_replace
@@ -60,13 +61,13 @@ class OptimisticUnit(WritingUnit):
 
     async def __aenter__(self) -> "OptimisticUnit":
         """Recall, or read. Raises NotForeseen where there is no open list."""
-        await self._turns.take(self._place)
+        with self._together.announced(self._place, self._asked.objects):
+            await self._turns.take(self._place)
         try:
-            if not self._together.has_room(self._place):
-                await self._together.wait(self._place)
-            recalled = self._remembered.recall(self._asked, self._pool.made)
-            self._is_recalled = recalled is not None
-            rows, self._known = recalled or await self._ask_now()
+            rows = await self._recall()
+            self._is_recalled = rows is not None
+            if rows is None:
+                rows = await self._ask_all()
             self._run_in(Session(None))
             self._take_in(Answers(self._asked, rows), is_fixed=True)
         except BaseException:
@@ -88,17 +89,45 @@ class OptimisticUnit(WritingUnit):
             above = self._known.marks.above if self._is_recalled else None
             await self._together.write(self._place, self._known, writes, above)
         elif self._is_recalled and not isinstance(error, _SAY_NOTHING) and isinstance(error, Exception | None):
-            self._remembered.is_no_use(self._asked)
             raise Outdated("nothing was written that says that all was as it had been")
 
-    async def _ask_now(self) -> tuple[Sequence[Any], Known]:
+    async def _recall(self) -> Sequence[Any] | None:
+        """Return the answers if what they rest on is remembered, of this process's own, and not read just now."""
+        if self._asked.is_anew:
+            return None
+        if not self._together.has_room(self._place):
+            await self._together.wait(self._place)
+        known = self._remembered.recall(self._asked, self._place, self._pool.made)
+        if known is None:
+            return None
+        self._known = known
+        return known.rows(self._asked) or await self._ask_about_objects(known)
+
+    async def _ask_about_objects(self, known: Known) -> Sequence[Any] | None:
+        """Ask about objects alone, also those that others wait for, that have a turn after this one.
+
+        What is on its way meanwhile writes others; if it fails, nothing is known any more. If it does not, nobody has
+        written the list since it was known, so it does not matter when, since then, they were read.
+        """
+        if any(self._together.is_writing(self._place, each.id) for each in self._asked.objects):
+            await self._together.wait(self._place)
+        awaited = [each for each in self._together.awaited(self._place) if each.id not in known.objects]
+        sought = tuple(dict.fromkeys([*self._asked.objects, *awaited]))[:MOST_UNITS]
+        made, rows = await ask_alone(self._pool, of_objects(sought))
+        if made != known.made or not self._remembered.is_current(known):
+            return None
+        self._remembered.learn_objects(known, sought, rows)
+        return known.rows(self._asked)
+
+    async def _ask_all(self) -> Sequence[Any]:
         await self._together.wait(self._place)
         made, rows = await ask_alone(self._pool, to_write(self._asked))
         answers = Answers(self._asked, rows)
         if answers.mark is None or answers.above is None or not (answers.state and answers.state.is_open):
             raise NotForeseen("the list has to be opened")
         marks = Marks(answers.mark, answers.above)
-        return rows, self._remembered.learn(self._asked, self._place, rows, made, marks, answers.state)
+        self._known = self._remembered.learn(self._asked, self._place, rows, made, marks, answers.state)
+        return rows
 
     def _taken(self) -> Sequence[tuple[Send, Any]]:
         """Return what is written, and note it. Raises NotForeseen for more than an object and its ACL."""
@@ -108,6 +137,6 @@ class OptimisticUnit(WritingUnit):
         is_one = send is to_put and put.place == self._place and [each for each, _ in others] in ([], [to_replace])
         if not is_one or self._concerns_all():
             raise NotForeseen("more is written than an object and its ACL")
-        state = self.lists.last(self._place)
-        self._remembered.wrote(self._asked, self._known, put.stored, state, has_acl=bool(others))
+        acl = others[0][1][1] if others else {}
+        self._remembered.wrote(self._known, put.stored, self.lists.last(self._place), acl)
         return writes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from kobako.databases.base import Foreseen
+from kobako.databases.base import Foreseen, Sought
 from kobako.databases.postgresql_version import Question, and_above, and_version
 from kobako.databases.shards import shard
 from kobako.permission.base import AUTHENTICATED
@@ -23,6 +23,12 @@ OF_A_LIST: Final = 5
 
 MOST_ACES: Final = 50
 """A longer ACL is not read before somebody wants to see it."""
+
+_ACES: Final = f"""
+    SELECT 'ace', s.uri, permission, principal, NULL, NULL
+    FROM unnest({{}}::text[], {{}}::text[]) AS s (bucket, uri), LATERAL (
+        SELECT permission, principal FROM aces AS a WHERE a.bucket = s.bucket AND a.uri = s.uri
+        LIMIT {MOST_ACES + 1}) AS first"""
 
 # $1: the names that groups have as members; $2: principals; $3, $4: buckets and URIs of ACLs; $5 to $7: a list; $8 to
 # $11: buckets, parents, kinds and ids of objects; $12, $13: buckets and URIs of their ACLs, which differ for a bucket.
@@ -40,10 +46,7 @@ _STATEMENT: Final = f"""
     FROM unnest($8::text[], $9::text[], $10::text[], $11::text[]) AS s (bucket, parent, resource, id)
     JOIN objects USING (bucket, parent, resource, id) WHERE NOT deleted
     UNION ALL
-    SELECT 'ace', s.uri, permission, principal, NULL, NULL
-    FROM unnest($12::text[], $13::text[]) AS s (bucket, uri), LATERAL (
-        SELECT permission, principal FROM aces AS a WHERE a.bucket = s.bucket AND a.uri = s.uri
-        LIMIT {MOST_ACES + 1}) AS first"""
+    {_ACES.format("$12", "$13")}"""
 
 # The same for one list, or one object of it, whose ACLs are all in one bucket: without what it takes to join arrays it
 # costs half. $1: that bucket; $2: principals; $3 to $5: the list.
@@ -59,13 +62,23 @@ _LIST: Final = """
     SELECT 'list', last_modified::text, open::int::text, array_to_json(indexes)::text, purged_before::text, xmin::text
     FROM lists WHERE bucket = $3 AND parent = $4 AND resource = $5"""
 
-_OBJECT: Final = f"""
+_ABOUT: Final = f"""
     SELECT 'object', parent, resource, id, last_modified::text, data FROM objects
-    WHERE bucket = $3 AND parent = $4 AND resource = $5 AND id = $6 AND NOT deleted
+    WHERE bucket = {{}} AND parent = {{}} AND resource = {{}} AND id = {{}} AND NOT deleted
     UNION ALL
     SELECT * FROM (
-        SELECT 'ace', uri, permission, principal, NULL, NULL FROM aces WHERE bucket = $1 AND uri = $7
+        SELECT 'ace', uri, permission, principal, NULL, NULL FROM aces WHERE bucket = {{}} AND uri = {{}}
         LIMIT {MOST_ACES + 1}) AS first"""
+
+_OBJECT: Final = _ABOUT.format("$3", "$4", "$5", "$6", "$1", "$7")
+
+# Where the rest is known: an object, or several, with their ACLs.
+_OBJECT_ALONE: Final = _ABOUT.format("$1", "$2", "$3", "$4", "$5", "$6")
+_OBJECTS_ALONE: Final = f"""
+    SELECT 'object', parent, resource, id, last_modified::text, data FROM objects
+    WHERE bucket = $1 AND parent = $2 AND resource = $3 AND id = ANY($4::text[]) AND NOT deleted
+    UNION ALL
+    {_ACES.format("$5", "$6")}"""
 
 # A page for who is granted nothing would be read in vain; it is told so without one.
 _PAGE: Final = """
@@ -139,6 +152,17 @@ def of_user(asked: Foreseen) -> Question:
     """Return the question about nothing but who asks."""
     groups = _GROUPS.format(user="$1, $2") if asked.user else "SELECT 'nothing', NULL, NULL, NULL, NULL, NULL"
     return and_version(asked, groups, *((asked.user, AUTHENTICATED) if asked.user else ()))
+
+
+def of_objects(sought: Sequence[Sought]) -> Question:
+    """Return the question about objects of one list, and their ACLs, and nothing else."""
+    place = sought[0].place
+    of_list = shard(place.parent), place.parent, place.resource
+    if len(sought) == 1:
+        [(_, id, uri)] = sought
+        return _OBJECT_ALONE, *of_list, id, shard(uri), uri
+    uris = [each.uri for each in sought]
+    return _OBJECTS_ALONE, *of_list, [each.id for each in sought], [shard(uri) for uri in uris], uris
 
 
 def of_several(asked: Foreseen) -> Question:

@@ -8,11 +8,14 @@ Source: reliability, 4.4; design, "The walk of a request".
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from kobako.databases.base import Foreseen
+from kobako.databases.base import Foreseen, Sought
 from kobako.databases.postgresql_lists import State
+from kobako.databases.postgresql_questions import MOST_ACES
+from kobako.permission.base import Acl
 from kobako.protocol import jsontext
 from kobako.storage.base import Place, Stored
 
@@ -28,6 +31,9 @@ AROUND_BYTES: Final = 500
 
 Row = tuple[Any, ...]
 
+Who = tuple[str | None, frozenset[str], tuple[str, ...]]
+"""A user, with other principals, and URIs on which they may be granted something, those of objects left out."""
+
 
 class Marks(NamedTuple):
     """What rows have as long as nobody writes them: that of a list, and those above it, of ACLs and groups."""
@@ -36,18 +42,49 @@ class Marks(NamedTuple):
     above: str
 
 
+class About(NamedTuple):
+    """What is known of an object: None if there is none; and (permission, principal), the whole ACL."""
+
+    stored: Stored | None
+    aces: Sequence[tuple[str, str]]
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        text = self.stored.text if self.stored else ""
+        return AROUND_BYTES + len(text) + sum([len(principal) for _, principal in self.aces])
+
+
 class Known:
-    """What is known of a list in its state: answers to questions, by the object they are about, None for none."""
+    """What is known of a list in its state: who may write there, and its objects. `made`: the connection's number."""
 
-    __slots__ = ("answers", "at", "made", "marks", "size", "state")
+    __slots__ = ("at", "made", "marks", "objects", "place", "size", "state", "users")
 
-    def __init__(self, made: int, marks: Marks, state: State) -> None:
+    def __init__(self, place: Place, made: int, marks: Marks, state: State) -> None:
+        self.place = place
         self.made = made
         self.marks = marks
         self.state = state
         self.at = 0.0
         self.size = 0
-        self.answers: dict[str | None, dict[Foreseen, tuple[Row, ...]]] = {}
+        self.users: dict[Who, Sequence[Row]] = {}
+        self.objects: dict[str, About] = {}
+
+    def rows(self, asked: Foreseen) -> list[Row] | None:
+        """Return the rows that a question would be answered with, None if it is about an object that is not known."""
+        rows = [*self.users[_who(asked)], _row_of(self)]
+        for place, id, uri in asked.objects:
+            about = self.objects.get(id)
+            if about is None:
+                return None
+            if stored := about.stored:
+                rows.append(("object", place.parent, place.resource, id, str(stored.last_modified), stored.text))
+            principals = {*asked.principals, *(row[1] for row in rows if row[0] == "group")}
+            for permission, principal in about.aces:
+                rows.append(("ace", uri, permission, principal))
+                if principal in principals:
+                    rows.append(("grant", uri, permission, principal))
+        return rows
 
 
 class Remembered:
@@ -59,18 +96,16 @@ class Remembered:
         self._pauses: dict[Place, tuple[int, int]] = {}
         self._bytes = 0
 
-    def recall(self, asked: Foreseen, made: int) -> tuple[list[Row], Known] | None:
-        """Return the rows that a question about an object of a list would be answered with, if nothing has changed."""
-        place = asked.place
-        if place is None or place not in self._lists:
+    def recall(self, asked: Foreseen, place: Place, made: int) -> Known | None:
+        """Return what is known of a list, and of who asks, if nothing has changed."""
+        known = self._lists.get(place)
+        if known is None or known.made != made or self._now_s() - known.at > LONGEST_S:
             return None
-        known = self._lists[place]
-        if known.made != made or self._now_s() - known.at > LONGEST_S:
-            return None
-        rows = known.answers.get(_id(asked), {}).get(asked)
-        if rows is None or self._is_paused(place):
-            return None
-        return [*rows, _row_of(known)], known
+        return None if _who(asked) not in known.users or self._is_paused(place) else known
+
+    def is_current(self, known: Known) -> bool:
+        """Tell whether it is still what is known of its list."""
+        return self._lists.get(known.place) is known
 
     def learn(self, asked: Foreseen, place: Place, rows: Iterable[Any], made: int, marks: Marks, state: State) -> Known:
         """Note the rows that a question about a list, or one object of it, was answered with."""
@@ -79,23 +114,41 @@ class Remembered:
             if len(self._lists) >= MOST_LISTS:
                 self._clear()
             self.forget([place])
-            known = self._lists[place] = Known(made, marks, state)
+            known = self._lists[place] = Known(place, made, marks, state)
         known.at = self._now_s()
-        self._keep(known, asked, tuple([tuple(row) for row in rows if row[0] not in ("list", "version")]))
+        rows, uris, who = list(rows), [each.uri for each in asked.objects], _who(asked)
+        if who in known.users:
+            self._count(known, -_size(known.users[who]))
+        known.users[who] = [
+            tuple(row) for row in rows if row[0] == "group" or (row[0] == "grant" and row[1] not in uris)
+        ]
+        self._count(known, _size(known.users[who]))
+        self.learn_objects(known, asked.objects, rows)
         return known
 
-    def wrote(self, asked: Foreseen, known: Known, written: Stored, state: State, *, has_acl: bool) -> None:
-        """Note that an object of a list is about to be written, of which nothing else changes."""
-        place = asked.place
-        if place is None or self._lists.get(place) is not known:
-            return
+    def learn_objects(self, known: Known, about: Iterable[Sought], rows: Iterable[Any]) -> None:
+        """Note the rows that a question about objects of a list was answered with. A long ACL is not kept."""
+        stored: dict[str, Stored] = {}
+        aces: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for kind, a, b, c, *more in rows:
+            if kind == "object":
+                stored[c] = Stored(c, int(more[0]), more[1])
+            elif kind == "ace":
+                aces[a].append((b, c))
+        for _, id, uri in about:
+            if len(aces[uri]) <= MOST_ACES:
+                self._keep(known, id, About(stored.get(id), aces[uri]))
+
+    def wrote(self, known: Known, written: Stored, state: State, acl: Acl) -> None:
+        """Note that an object of a list is about to be written, with these permissions set, and nothing else."""
         known.state, known.at = state, self._now_s()
-        about = known.answers.pop(written.id, {})
-        self._count(known, -sum(map(_size, about.values())))
-        before = about.get(asked)
-        if before and not has_acl:
-            row = ("object", place.parent, place.resource, written.id, str(written.last_modified), written.text)
-            self._keep(known, asked, (*[each for each in before if each[0] != "object"], row))
+        before = known.objects.get(written.id)
+        if before is None:
+            # Nobody has asked who else has permissions on it.
+            return
+        kept = [each for each in before.aces if each[0] not in acl]
+        aces = [*kept, *[(permission, each) for permission, principals in acl.items() for each in principals]]
+        self._keep(known, written.id, About(written, aces))
 
     def was_right(self, place: Place) -> None:
         """Note that what was recalled was still true. It may have been by chance, where several write by turns."""
@@ -110,12 +163,6 @@ class Remembered:
         self._pauses[place] = pause, pause
         self.forget([place])
 
-    def is_no_use(self, asked: Foreseen) -> None:
-        """Note that a question has to be asked, for nothing was written."""
-        known = self._lists.get(asked.place) if asked.place else None
-        if known and (rows := known.answers.get(_id(asked), {}).pop(asked, None)):
-            self._count(known, -_size(rows))
-
     def forget(self, places: Iterable[Place]) -> None:
         """Forget lists, which are written otherwise."""
         for place in places:
@@ -128,16 +175,17 @@ class Remembered:
             self._pauses[place] = pause, left - 1
         return left > 0
 
-    def _keep(self, known: Known, asked: Foreseen, rows: tuple[Row, ...]) -> None:
-        about = known.answers.setdefault(_id(asked), {})
-        self._count(known, _size(rows) - (_size(about[asked]) if asked in about else 0))
-        about[asked] = rows
-        if self._bytes > MOST_BYTES:
-            self._clear()
+    def _keep(self, known: Known, id: str, about: About) -> None:
+        before = known.objects.get(id)
+        known.objects[id] = about
+        self._count(known, about.size - (before.size if before else 0))
 
     def _count(self, known: Known, size: int) -> None:
         known.size += size
-        self._bytes += size
+        if self.is_current(known):
+            self._bytes += size
+            if self._bytes > MOST_BYTES:
+                self._clear()
 
     def _clear(self) -> None:
         self._lists.clear()
@@ -145,12 +193,13 @@ class Remembered:
         self._bytes = 0
 
 
-def _size(rows: Iterable[Row]) -> int:
-    return AROUND_BYTES + sum([len(part) for row in rows for part in row if isinstance(part, str)])
+def _who(asked: Foreseen) -> Who:
+    own = [each.uri for each in asked.objects]
+    return asked.user, asked.principals, tuple([uri for uri in asked.uris if uri not in own])
 
 
-def _id(asked: Foreseen) -> str | None:
-    return asked.objects[0].id if asked.objects else None
+def _size(rows: Collection[Row]) -> int:
+    return AROUND_BYTES * (1 + len(rows))
 
 
 def _row_of(known: Known) -> Row:

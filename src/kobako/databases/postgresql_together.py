@@ -8,12 +8,13 @@ Source: reliability, 4.4 steps 3 to 6; design, "The walk of a request".
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
-from kobako.databases.base import BackendUnavailable, NotForeseen, Outdated
+from kobako.databases.base import BackendUnavailable, NotForeseen, Outdated, Sought
 from kobako.databases.postgresql_pending import statements_of
 from kobako.databases.postgresql_pool import Pool
 from kobako.databases.postgresql_remembered import Known, Remembered
@@ -34,19 +35,22 @@ _TOLD: Final = Statement("told AS (SELECT)", "SELECT mark FROM list")
 class Group:
     """Units whose writes go in one statement. `above`: the marks that are to be as they were, if nobody just asked."""
 
-    __slots__ = ("above", "failure", "known", "landed", "size", "writes")
+    __slots__ = ("above", "failure", "ids", "known", "landed", "size", "writes")
 
     def __init__(self, known: Known, above: str | None) -> None:
         self.known = known
         self.above = above
         self.size = 0
+        self.ids: set[str] = set()
         self.writes: list[tuple[Send, Any]] = []
         self.landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.failure: Exception | None = Outdated("nobody knows what has become of what was written before")
 
     def add(self, writes: Sequence[tuple[Send, Any]]) -> None:
-        """Add what a unit writes."""
+        """Add what a unit writes: an object, and perhaps its ACL."""
+        (_, put), *_ = writes
         self.size += 1
+        self.ids.add(put.stored.id)
         self.writes.extend(writes)
 
     def check(self) -> None:
@@ -77,7 +81,33 @@ class Together:
         self._pool = pool
         self._remembered = remembered
         self._ways: dict[Place, Way] = {}
+        self._announced: dict[Place, list[Sought]] = {}
         self._sending: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def announced(self, place: Place, about: Sequence[Sought]) -> Iterator[None]:
+        """Let others know meanwhile what somebody will ask about who waits for their turn to write a list."""
+        if not about:
+            yield
+            return
+        announced = self._announced.setdefault(place, [])
+        announced.extend(about)
+        try:
+            yield
+        finally:
+            for each in about:
+                announced.remove(each)
+            if not announced:
+                self._announced.pop(place, None)
+
+    def awaited(self, place: Place) -> Sequence[Sought]:
+        """Return what those who wait will ask about, first come first, as far as nobody is about to write it."""
+        return [each for each in self._announced.get(place, ()) if not self.is_writing(place, each.id)]
+
+    def is_writing(self, place: Place, id: str) -> bool:
+        """Tell whether an object is about to be written."""
+        way = self._ways.get(place)
+        return way is not None and (id in way.sent.ids or (way.after is not None and id in way.after.ids))
 
     def has_room(self, place: Place) -> bool:
         """Tell whether another unit may write with those that write a list."""

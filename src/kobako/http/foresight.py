@@ -57,6 +57,11 @@ def and_more(site: Site, steps: Sequence[Step], expected: Foreseen | None) -> Fo
     return msgspec.structs.replace(expected, is_all=False, selection=None) if expected else None
 
 
+def anew(expected: Foreseen | None) -> Foreseen | None:
+    """Return what was foreseen, to be asked for whatever is known of it."""
+    return msgspec.structs.replace(expected, is_anew=True) if expected else None
+
+
 def _caller(step: Step) -> Caller:
     """Return who asks, before it is known which groups they are in."""
     identity, added = step.sender.identity, step.sender.added

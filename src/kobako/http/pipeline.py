@@ -113,7 +113,7 @@ async def _transact(site: Site, step: Step, summary: Summary | None, grounds: Gr
         except Absent as absent:
             await implied.create(site, absent)
         except Outdated:
-            continue
+            expected = foresight.anew(expected)
         except NotForeseen:
             expected = foresight.and_more(site, steps, expected)
     await site.listeners.after_commit(tx)
