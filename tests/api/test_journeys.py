@@ -7,7 +7,9 @@ import pytest
 from tests.servers import modes
 from tests.servers.modes import Served
 
+from kobako.databases.base import Foreseen
 from kobako.databases.postgresql import PostgreSQLDatabase
+from kobako.databases.postgresql_remembered import Remembered
 from kobako.databases.postgresql_session import Session
 from kobako.databases.postgresql_together import Together
 from kobako.protocol import jsontext
@@ -223,12 +225,22 @@ async def test_what_else_is_written_is_soon_expected(client: Client, asked: list
     assert taken == [6, 6, 7, 6, 6]
 
 
-async def test_of_what_is_refused_nothing_is_written(client: Client, asked: list[str]) -> None:
-    before = await client.get(ONE)
+async def test_of_what_is_refused_nothing_is_written(
+    client: Client, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, recall, recalled = await client.get(ONE), Remembered.recall, list[str | None]()
+
+    def noted(self: Remembered, asked: Foreseen, *known: Any) -> Any:
+        recalled.append(asked.user)
+        return recall(self, asked, *known)
+
+    monkeypatch.setattr(Remembered, "recall", noted)
     asked.clear()
     assert (await client.put(ONE, {"title": "new"}, headers={"If-Match": '"1"'})).status == 412
     assert (await client.as_user("other").put(ONE, {"title": "new"})).status == 403
     assert len(asked) == 2
+    # By what is remembered each is tried once.
+    assert len(recalled) == len({*recalled}) == 2
     assert (await client.get(ONE)).data == before.data
 
 

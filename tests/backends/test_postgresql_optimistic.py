@@ -239,12 +239,32 @@ async def write_acl_alone(unit: Unit) -> None:
     await unit.permission.replace(URI, {"read": ["a"]})
 
 
+async def write_acl_above(unit: Unit) -> None:
+    await write(unit)
+    await unit.permission.replace(COLLECTION, {"read": ["a"]})
+
+
+async def write_acl_beside(unit: Unit) -> None:
+    await unit.storage.put(RECORDS, "r2", "{}")
+    await unit.permission.replace(URI, {"read": ["a"]})
+
+
+async def write_acl_of_like_id(unit: Unit) -> None:
+    await write(unit)
+    await unit.permission.replace("/buckets/b/collections/d/records/r1", {"read": ["a"]})
+
+
+async def write_elsewhere(unit: Unit) -> None:
+    await unit.storage.put(OTHERS, "r1", "{}")
+
+
 async def join(unit: Unit) -> None:
     await write(unit)
     await unit.permission.join("group", ["user"])
 
 
 MORE = [ask_elsewhere, ask_another, ask_what_was_written, write_twice, write_acls, write_acl_alone, join]
+MORE += [write_acl_above, write_acl_beside, write_acl_of_like_id, write_elsewhere]
 
 
 @pytest.mark.parametrize("more", [*MORE, remove, import_past, index])

@@ -19,6 +19,7 @@ from kobako.databases.postgresql_session import Session
 from kobako.protocol import jsontext
 from kobako.storage.base import Place, Stored
 from kobako.testing import Clock
+from kobako.testing.concurrency import give_time
 from kobako.testing.fixtures import OTHERS, RECORDS, Refused, put, refused
 
 pytestmark = pytest.mark.server
@@ -120,7 +121,7 @@ GROUP = "/buckets/b/groups/g"
 async def test_an_acl_is_known_as_it_was_written(database: PostgreSQLDatabase, asked: list[str]) -> None:
     async with database.begin([RECORDS]) as unit:
         await unit.permission.join(GROUP, ["user"])
-        await unit.permission.replace(URI, {"write": ["somebody"]})
+        await unit.permission.replace(URI, {"write": ["somebody", "user"]})
     for acl in ({}, {"read": ["a", GROUP], "write": ["user"]}, {"write": []}):
         async with database.foresee(WRITTEN, [RECORDS]) as unit:
             await unit.storage.put(RECORDS, "r1", '{"n": 7}')
@@ -140,6 +141,11 @@ def question(id: str, place: Place = RECORDS) -> Foreseen:
     return msgspec.structs.replace(
         WRITTEN, objects=(Sought(place, id, uri),), uris=(uri, *WRITTEN.uris[1:]), place=place
     )
+
+
+async def create(database: PostgreSQLDatabase, id: str, text: str = "{}") -> None:
+    async with database.foresee(CREATED, [RECORDS]) as unit:
+        await unit.storage.put(RECORDS, id, text)
 
 
 async def write(database: PostgreSQLDatabase, id: str, expected: str | None = None) -> None:
@@ -190,18 +196,22 @@ async def test_objects_whose_writers_wait_are_asked_for_together(
         assert len(await unit.storage.list(RECORDS)) == 1 + 1 + 9
 
 
-async def test_an_object_that_is_on_its_way_is_asked_for_when_it_is_there(database: PostgreSQLDatabase) -> None:
-    await count(database)
-
-    async def create() -> None:
-        async with database.foresee(CREATED, [RECORDS]) as unit:
-            await unit.storage.put(RECORDS, "new", '{"n":7}')
-
-    await create()
-    async with database.begin([RECORDS]) as unit:
-        await unit.storage.delete(RECORDS, ["new"])
-    await count(database)
-    await asyncio.gather(create(), write(database, "new", '{"n":7}'))
+async def test_an_object_that_is_on_its_way_is_asked_for_when_it_is_there(
+    database: PostgreSQLDatabase, other: PostgreSQLDatabase
+) -> None:
+    """Nor is it asked for with others."""
+    # Two connections: with another one all is asked anew.
+    async with database.begin():
+        await create(database, "first")
+    with refused():
+        async with other.begin([RECORDS]):
+            creating = asyncio.create_task(create(database, "new", '{"n":7}'))
+            await give_time(creating)
+            others = [asyncio.create_task(write(database, *each)) for each in (("r2",), ("r3",), ("new", '{"n":7}'))]
+            await give_time(*others)
+            assert not any(each.done() for each in others)
+            raise Refused
+    await asyncio.gather(creating, *others)
 
 
 async def test_what_is_forgotten_meanwhile_is_asked(
@@ -352,6 +362,24 @@ async def test_with_a_new_connection_all_is_asked(database: PostgreSQLDatabase, 
         await count(database)
     await count(database)
     assert len(asked) == 2
+    # It was nobody's fault.
+    await count(database)
+    assert len(asked) == 3
+
+
+async def test_of_a_new_connection_others_may_have_made_all_know(
+    database: PostgreSQLDatabase, asked: list[str]
+) -> None:
+    await count(database)
+    database._pool.discard_idle()
+    async with database.begin():
+        asked.clear()
+    await count(database)
+    assert len(asked) == 2
+    database._pool.discard_idle()
+    asked.clear()
+    await write(database, "r2")
+    assert ["'grant'" in each for each in asked] == [False, True, False]
 
 
 async def test_so_it_is_after_a_while(
@@ -499,6 +527,14 @@ def test_who_was_right_once_is_not_taken_to_be_so_ever_after() -> None:
     remembered.was_wrong(RECORDS)
     learn(remembered, asked)
     assert [remembered.recall(asked, RECORDS, 1) is not None for _ in range(8)] == [False] * 7 + [True]
+
+
+def test_what_one_user_may_nobody_else_may() -> None:
+    remembered, asked = Remembered(), question("r1")
+    learn(remembered, asked)
+    assert remembered.recall(asked, RECORDS, 1)
+    for differs in ({"user": "other"}, {"principals": frozenset({"other"})}, {"uris": (*asked.uris, "/")}):
+        assert not remembered.recall(msgspec.structs.replace(asked, **differs), RECORDS, 1)
 
 
 def test_a_pause_has_an_end() -> None:

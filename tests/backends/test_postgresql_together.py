@@ -241,6 +241,25 @@ async def test_after_one_that_gave_up_on_its_way_all_ask(
     assert {*ids(await read(database))} - {"new0"} == {"r0", "r1", "new3"}
 
 
+async def test_after_one_that_could_not_be_sent_all_ask(
+    database: PostgreSQLDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is as it was, but not as they took it to be."""
+    write_alone, waiting = postgresql_together.write_alone, asyncio.Event()
+
+    async def fails(*arguments: Any) -> Any:
+        monkeypatch.setattr(postgresql_together, "write_alone", write_alone)
+        await waiting.wait()
+        raise BackendUnavailable("no connection")
+
+    monkeypatch.setattr(postgresql_together, "write_alone", fails)
+    writers = await started(add(database), add(database), create(database, "r2"))
+    waiting.set()
+    told = await asyncio.gather(*writers, return_exceptions=True)
+    assert [type(each) for each in told] == [BackendUnavailable, Outdated, Outdated]
+    assert (await add(database)).text == '{"n":2}'
+
+
 async def test_a_connection_that_dies_on_its_way_is_told_to_all(
     database: PostgreSQLDatabase, other: PostgreSQLDatabase, served: Served
 ) -> None:
@@ -320,9 +339,11 @@ async def test_who_takes_the_lock_comes_after_what_is_on_its_way(
 ) -> None:
     async with Held(other):
         writers = await started(*(create(database, f"new{number}") for number in range(3)))
-        locking = await started(put(database, "last"))
+        locking = await started(put(database, "given up"), put(database, "last"))
+        locking.pop(0).cancel()
         late = await started(create(database, "late"))
     news = [*await asyncio.gather(*writers), *await asyncio.gather(*locking), *await asyncio.gather(*late)]
     versions = [each.last_modified for each in news]
     assert versions == sorted(versions)
     assert {*ids(await read(database))} >= {"new0", "new1", "new2", "last", "late"}
+    assert "given up" not in ids(await read(database))

@@ -25,9 +25,10 @@ from kobako.databases.postgresql_session import Send, Session
 from kobako.databases.postgresql_together import MOST_UNITS, Together
 from kobako.databases.postgresql_units import WritingUnit, ask_alone
 from kobako.databases.turns import Turns
+from kobako.permission.base import Acl
 from kobako.permission.postgresql import to_replace
 from kobako.storage.base import Place
-from kobako.storage.postgresql import to_put
+from kobako.storage.postgresql import Put, to_put
 
 _SAY_NOTHING = (NotForeseen, PutAside, BackendUnavailable)
 """What a unit may end with, whatever it was told: nobody is answered by it."""
@@ -131,12 +132,22 @@ class OptimisticUnit(WritingUnit):
 
     def _taken(self) -> Sequence[tuple[Send, Any]]:
         """Return what is written, and note it. Raises NotForeseen for more than an object and its ACL."""
-        if not (writes := self.pending.take()):
-            return []
-        (send, put), *others = writes
-        is_one = send is to_put and put.place == self._place and [each for each, _ in others] in ([], [to_replace])
-        if not is_one or self._concerns_all():
-            raise NotForeseen("more is written than an object and its ACL")
-        acl = others[0][1][1] if others else {}
-        self._remembered.wrote(self._known, put.stored, self.lists.last(self._place), acl)
+        if writes := self.pending.take():
+            put, acl = _of_one(writes)
+            if self._concerns_all():
+                raise NotForeseen("the ACL of another object is written")
+            self._remembered.wrote(self._known, put.stored, self.lists.last(self._place), acl)
         return writes
+
+
+def _of_one(writes: Sequence[tuple[Send, Any]]) -> tuple[Put, Acl]:
+    """Return the object that is written, and the permissions that are set on it. Raises NotForeseen for more."""
+    (_, put), *others = writes
+    kinds = [send for send, _ in writes]
+    if kinds == [to_put]:
+        return put, {}
+    if kinds == [to_put, to_replace]:
+        [(_, (uri, acl))] = others
+        if uri.rpartition("/")[2] == put.stored.id:
+            return put, acl
+    raise NotForeseen("more is written than an object and its ACL")

@@ -79,11 +79,8 @@ class Known:
                 return None
             if stored := about.stored:
                 rows.append(("object", place.parent, place.resource, id, str(stored.last_modified), stored.text))
-            principals = {*asked.principals, *(row[1] for row in rows if row[0] == "group")}
-            for permission, principal in about.aces:
-                rows.append(("ace", uri, permission, principal))
-                if principal in principals:
-                    rows.append(("grant", uri, permission, principal))
+            for ace in about.aces:
+                rows += ("ace", uri, *ace), ("grant", uri, *ace)
         return rows
 
 
