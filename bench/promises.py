@@ -22,7 +22,7 @@ Rates = Mapping[int, float]
 WRITERS: Final = """\
 PUTs per second, all to one list, as the client sees them. pgbench has no HTTP, no JSON and no Python. A PUT of Kobako
 on PostgreSQL is done if nobody else has written meanwhile: of the 16 connections of pgbench most come too late, and
-what counts is what they wrote; in Kobako each has its turn."""
+what counts is what they wrote; in Kobako those that come at once write together."""
 
 
 def sections(results: Results) -> Iterator[str]:
