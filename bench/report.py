@@ -31,6 +31,8 @@ cores with the servers, PocketBase uses both, Kinto has two processes, Kobako an
 - Of each kind there are up to 1,000 different requests, which are sent in turn. Kobako gives an answer again as
   long as nothing was committed that concerns it, so these find most answers ready; "no answers kept" has each worked
   out anew (`kobako.kept_answers_bytes = 0`): that is what a request costs which nobody sent since a change.
+- Before the PUTs of a round the batches of the last one have written the list, and before the PATCHes pgbench has: who
+  then writes on PostgreSQL reads each object once. With 16 connections most were read in the same round.
 - **Kinto** and **PocketBase** have no request log here. PocketBase has no ETags, and for PUT gets all fields by PATCH;
   an empty list it answers late on purpose, which is no CPU time.
 - "Filter, declared index" is the same filter on a field that has an index, but in Kinto, where none can be declared.
