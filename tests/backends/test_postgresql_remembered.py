@@ -122,7 +122,7 @@ async def test_an_acl_is_known_as_it_was_written(database: PostgreSQLDatabase, a
     async with database.begin([RECORDS]) as unit:
         await unit.permission.join(GROUP, ["user"])
         await unit.permission.replace(URI, {"write": ["somebody", "user"]})
-    for acl in ({}, {"read": ["a", GROUP], "write": ["user"]}, {"write": []}):
+    for acl in ({}, {"read": ["a", "a", GROUP], "write": ["user"]}, {"write": []}):
         async with database.foresee(WRITTEN, [RECORDS]) as unit:
             await unit.storage.put(RECORDS, "r1", '{"n": 7}')
             await unit.permission.replace(URI, acl)
@@ -231,16 +231,21 @@ async def test_what_is_forgotten_meanwhile_is_asked(
     assert ["'grant'" in each for each in asked] == [False, True, False]
 
 
-async def test_a_long_acl_is_asked_for(database: PostgreSQLDatabase, asked: list[str]) -> None:
-    async with database.begin([RECORDS]) as unit:
-        await unit.permission.replace(URI, {"read": [f"u{number}" for number in range(51)]})
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_a_long_acl_is_asked_for(database: PostgreSQLDatabase, asked: list[str], is_ours: bool) -> None:
+    acl = {"read": [f"u{number:02}" for number in range(51)]}
     await count(database)
+    async with database.foresee(WRITTEN, [RECORDS]) if is_ours else database.begin([RECORDS]) as unit:
+        await unit.storage.put(RECORDS, "r1", '{"n":1}')
+        await unit.permission.replace(URI, acl)
     asked.clear()
+    assert (await count(database)).text == '{"n":2}'
+    assert [each for each in asked if "'ace'" in each]
     with pytest.raises(NotForeseen):
         async with database.foresee(WRITTEN, [RECORDS]) as unit:
             await unit.permission.acl(URI)
-    await count(database)
-    assert len(asked) >= 3
+    async with database.begin() as unit:
+        assert await unit.permission.acl(URI) == acl
 
 
 async def test_a_write_to_another_object_leaves_it_as_it_is(database: PostgreSQLDatabase, asked: list[str]) -> None:

@@ -133,8 +133,7 @@ class Remembered:
             elif kind == "ace":
                 aces[a].append((b, c))
         for _, id, uri in about:
-            if len(aces[uri]) <= MOST_ACES:
-                self._keep(known, id, About(stored.get(id), aces[uri]))
+            self._keep(known, id, About(stored.get(id), aces[uri]))
 
     def wrote(self, known: Known, written: Stored, state: State, acl: Acl) -> None:
         """Note that an object of a list is about to be written, with these permissions set, and nothing else."""
@@ -144,8 +143,8 @@ class Remembered:
             # Nobody has asked who else has permissions on it.
             return
         kept = [each for each in before.aces if each[0] not in acl]
-        aces = [*kept, *[(permission, each) for permission, principals in acl.items() for each in principals]]
-        self._keep(known, written.id, About(written, aces))
+        given = dict.fromkeys((permission, each) for permission, principals in acl.items() for each in principals)
+        self._keep(known, written.id, About(written, [*kept, *given]))
 
     def was_right(self, place: Place) -> None:
         """Note that what was recalled was still true. It may have been by chance, where several write by turns."""
@@ -173,9 +172,12 @@ class Remembered:
         return left > 0
 
     def _keep(self, known: Known, id: str, about: About) -> None:
-        before = known.objects.get(id)
-        known.objects[id] = about
-        self._count(known, about.size - (before.size if before else 0))
+        if before := known.objects.pop(id, None):
+            self._count(known, -before.size)
+        # A longer one nobody is told at once.
+        if len(about.aces) <= MOST_ACES:
+            known.objects[id] = about
+            self._count(known, about.size)
 
     def _count(self, known: Known, size: int) -> None:
         known.size += size
