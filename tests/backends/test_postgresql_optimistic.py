@@ -40,25 +40,11 @@ CREATED = msgspec.structs.replace(WRITTEN, objects=(), uris=WRITTEN.uris[1:])
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 async def database(emptied: str, clock: Clock) -> AsyncIterator[PostgreSQLDatabase]:
     database = PostgreSQLDatabase(emptied, clock)
     await database.open()
     await put(database, "r1", {"n": 0})
     await put(database, "r2", {"n": 0})
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def other(emptied: str, clock: Clock) -> AsyncIterator[PostgreSQLDatabase]:
-    """What another process has."""
-    database = PostgreSQLDatabase(emptied, clock)
-    await database.open()
     yield database
     await database.close()
 

@@ -15,7 +15,6 @@ from kobako.databases.base import Foreseen, NotForeseen, Outdated, Sought, TryAg
 from kobako.databases.postgresql import PostgreSQLDatabase
 from kobako.databases.postgresql_lists import State
 from kobako.databases.postgresql_remembered import LONGEST_PAUSE, Known, Marks, Remembered
-from kobako.databases.postgresql_session import Session
 from kobako.protocol import jsontext
 from kobako.storage.base import Place, Stored
 from kobako.testing import Clock
@@ -50,28 +49,6 @@ async def database(emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
     await put(database, "r1", {"n": 0})
     yield database
     await database.close()
-
-
-@pytest.fixture
-async def other(emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
-    """What another process has."""
-    database = PostgreSQLDatabase(emptied, Clock())
-    await database.open()
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that are run."""
-    found, run = list[str](), Session.run
-
-    async def noted(self: Session, sql: str, *values: Any) -> Any:
-        found.append(sql)
-        return await run(self, sql, *values)
-
-    monkeypatch.setattr(Session, "run", noted)
-    return found
 
 
 async def count(database: PostgreSQLDatabase, question: Foreseen = WRITTEN) -> Stored:

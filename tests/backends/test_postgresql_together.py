@@ -14,7 +14,6 @@ from tests.servers.modes import Served
 from kobako.databases import postgresql_together
 from kobako.databases.base import BackendUnavailable, Foreseen, NotForeseen, Outdated, Sought, TryAgain
 from kobako.databases.postgresql import PostgreSQLDatabase
-from kobako.databases.postgresql_session import Session
 from kobako.protocol import jsontext
 from kobako.storage.base import Place, Stored
 from kobako.testing import Clock
@@ -63,28 +62,6 @@ async def database(emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
     assert not database._together._sending
     assert not database._together._announced
     await database.close()
-
-
-@pytest.fixture
-async def other(emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
-    """What another process has."""
-    database = PostgreSQLDatabase(emptied, Clock())
-    await database.open()
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that are run."""
-    found, run = list[str](), Session.run
-
-    async def noted(self: Session, sql: str, *values: Any) -> Any:
-        found.append(sql)
-        return await run(self, sql, *values)
-
-    monkeypatch.setattr(Session, "run", noted)
-    return found
 
 
 async def create(database: PostgreSQLDatabase, id: str, text: str = "{}") -> Stored:

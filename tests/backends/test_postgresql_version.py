@@ -26,15 +26,6 @@ async def database(emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
     await database.close()
 
 
-@pytest.fixture
-async def other(emptied: str) -> AsyncIterator[PostgreSQLDatabase]:
-    """What another worker has."""
-    database = PostgreSQLDatabase(emptied, Clock())
-    await database.open()
-    yield database
-    await database.close()
-
-
 def about(place: Place, *, is_all: bool = False, with_version: bool = True) -> Foreseen:
     """What somebody would ask who reads a list."""
     return Foreseen(

@@ -118,8 +118,8 @@ class PostgreSQLDatabase:
             asked = msgspec.structs.replace(asked, selection=None)
             place = self._only(asked, lists, emptied)
             if place and asked.is_all:
-                known = self._turns, self._remembered, self._together
-                return OptimisticUnit(self._pool, self._clock, asked, place, *known)
+                shared = self._turns, self._remembered, self._together
+                return OptimisticUnit(self._pool, self._clock, asked, place, *shared)
             lock = lock_at_once(place) if place else None
             unit = WritingUnit(self._pool, self._clock, self._begin_with(WRITE), lists, emptied, asked, lock)
             return self._in_turn(unit, lists, emptied)

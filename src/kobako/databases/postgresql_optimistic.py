@@ -88,7 +88,7 @@ class OptimisticUnit(WritingUnit):
             self._turns.leave(self._place)
         if writes:
             above = self._known.marks.above if self._is_recalled else None
-            await self._together.write(self._place, self._known, writes, above)
+            await self._together.write(self._known, writes, above)
         elif self._is_recalled and not isinstance(error, _SAY_NOTHING) and isinstance(error, Exception | None):
             raise Outdated("nothing was written that says that all was as it had been")
 

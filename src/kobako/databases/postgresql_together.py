@@ -119,35 +119,33 @@ class Together:
         while way := self._ways.get(place):
             await asyncio.shield(way.sent.landed)
 
-    async def write(
-        self, place: Place, known: Known, writes: Sequence[tuple[Send, Any]], above: str | None = None
-    ) -> None:
+    async def write(self, known: Known, writes: Sequence[tuple[Send, Any]], above: str | None = None) -> None:
         """Write, if the list is as it is known to be, and what is above it, where marks are given.
 
         It has its place before anything is awaited. Raises BackendUnavailable; and if others have written, Outdated, or
         NotForeseen where no marks are given: nothing was kept then.
         """
-        if way := self._ways.get(place):
+        if way := self._ways.get(known.place):
             group = way.after = way.after or Group(known, above)
             group.add(writes)
             await asyncio.shield(group.landed)
         else:
             group = Group(known, above)
             group.add(writes)
-            self._ways[place] = Way(group)
-            await self._send(place, group)
+            self._ways[known.place] = Way(group)
+            await self._send(group)
         group.check()
 
-    async def _send(self, place: Place, group: Group) -> None:
+    async def _send(self, group: Group) -> None:
         """Send a group, and let the next one follow."""
         try:
-            group.failure = await self._sent(place, group)
+            group.failure = await self._sent(group)
         except Exception as error:
             group.failure = error
         finally:
-            self._land(place, group)
+            self._land(group)
 
-    async def _sent(self, place: Place, group: Group) -> Exception | None:
+    async def _sent(self, group: Group) -> Exception | None:
         known = group.known
         writes = list(chain(*statements_of(group.writes)))
         # A transaction of its own, that is committed when it is answered.
@@ -155,14 +153,15 @@ class Together:
         made, rows = await write_alone(self._pool, known.made, question)
         if not rows:
             if made == known.made:
-                self._remembered.was_wrong(place)
+                self._remembered.was_wrong(known.place)
             return (NotForeseen if group.above is None else Outdated)("the list was written by others")
         if group.above is not None:
-            self._remembered.was_right(place)
+            self._remembered.was_right(known.place)
         known.marks = known.marks._replace(of_list=rows[0][0])
         return None
 
-    def _land(self, place: Place, group: Group) -> None:
+    def _land(self, group: Group) -> None:
+        place = group.known.place
         after = self._ways.pop(place).after
         group.landed.set_result(None)
         if group.failure:
@@ -172,7 +171,7 @@ class Together:
         elif after:
             self._ways[place] = Way(after)
             # Those of the group only wait, for each of them may be cancelled.
-            sending = asyncio.ensure_future(self._send(place, after))
+            sending = asyncio.ensure_future(self._send(after))
             self._sending.add(sending)
             sending.add_done_callback(self._sending.discard)
 
